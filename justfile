@@ -1,0 +1,60 @@
+# Every check has one name here, and continuous integration runs the same ones.
+
+python := ".venv/bin/python"
+export OMP_NUM_THREADS := "1"
+
+# what to run before a commit
+default: lint types layers test
+
+# a virtual environment with everything but the deep extra
+install:
+    python3 -m venv .venv
+    {{python}} -m pip install -q -U pip
+    {{python}} -m pip install -q -e ".[api,pandas,postgres]" --group dev
+    .venv/bin/pre-commit install
+
+# the network models too: on Linux choose a CPU build of torch first, or gigabytes of CUDA come along
+install-deep:
+    {{python}} -m pip install -q -e ".[deep]"
+
+lint:
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/codespell
+
+format:
+    .venv/bin/ruff check --fix-only .
+    .venv/bin/ruff format .
+
+types:
+    .venv/bin/mypy
+
+layers:
+    .venv/bin/lint-imports
+
+test *options:
+    {{python}} -m pytest -q {{options}}
+
+# tests that need torch
+deep:
+    {{python}} -m pytest -q -m deep
+
+coverage:
+    {{python}} -m pytest -q --cov --cov-report=term --cov-report=html
+
+# the figures of the README and the docs
+bench:
+    for script in benchmarks/*.py; do echo "== $script"; {{python}} "$script" || exit 1; done
+
+# every lane that takes minutes
+long: && bench
+    HYPOTHESIS_PROFILE=long {{python}} -m pytest -q -m "long or not long"
+
+# versions and hashes that a deployment installs; torch's differ by machine, so deep stays out
+lock:
+    .venv/bin/uv pip compile -q pyproject.toml --python {{python}} --universal --generate-hashes --upgrade \
+        --extra api --extra pandas --extra postgres --group test \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+docs:
+    .venv/bin/zensical build --strict

@@ -1,0 +1,312 @@
+"""Rolling-origin backtest: the forecasts that would have been issued, by the code that issues them.
+
+Models are refitted at the start of every month of delivery days, on what was public at the issue time of the month's first
+origin; every forecast sees only what was public at its own.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from gridcast import metrics
+from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, TSO_FORECAST, Design, Floats, Snapshot
+from gridcast.errors import ConfigError, OutsideData
+from gridcast.features.design import RUN_UP_DAYS, design, with_target
+from gridcast.market.days import DAY, Origins, Task, Times, lagged, local_day, local_wall, origins
+from gridcast.market.zones import BiddingZone
+from gridcast.models import Recipe
+from gridcast.store import snapshot
+
+WORKERS = 2
+"""Refits that run side by side; each keeps to one thread."""
+_JUMP = 0.2
+_FAULT_HOURS = 6
+_AROUND_DAYS = 21
+_ABSURD = 1.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to replay: delivery days ``first`` to ``last`` (exclusive, market-local), with which inputs."""
+
+    zone: BiddingZone
+    first: date
+    last: date
+    task: Task = Task.DAY_AHEAD
+    inputs: tuple[str, ...] = INPUTS
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a model would have issued: ``fan`` [N, Q] in MW for the rows of `Backtest`, and what it cost in CPU seconds."""
+
+    fan: Floats
+    fit_seconds: float
+    predict_seconds: float
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts and actuals of every (origin, interval) row [N].
+
+    ``actual`` is NaN where the row is excluded; ``naive`` and ``tso`` are the reference points, NaN where there is none.
+    """
+
+    plan: Plan
+    origins: Origins
+    resolution: np.timedelta64
+    origin: NDArray[np.intp]
+    valid_time: Times
+    day_kind: NDArray[np.intp]
+    slot: NDArray[np.intp]
+    actual: Floats
+    naive: Floats
+    tso: Floats
+    weather_basis: str
+    tso_basis: str
+    replays: Mapping[str, Replay]
+
+    @property
+    def n_excluded(self) -> int:
+        """Rows left out for every model alike, because their actual is missing, zero or implausible."""
+        return int(np.isnan(self.actual).sum())
+
+    def scores(self) -> dict[str, dict[str, float | int | None]]:
+        """Every model's scores, by model name."""
+        return {name: self._scores(replay) for name, replay in self.replays.items()}
+
+    def _scores(self, replay: Replay) -> dict[str, float | int | None]:
+        fan = replay.fan
+        rows = np.isfinite(self.actual) & np.isfinite(fan).all(axis=1)
+        actual, point = self.actual[rows], fan[rows, MEDIAN]
+
+        def against(reference: Floats) -> float | None:
+            both = rows & np.isfinite(reference)
+            if not both.any():
+                return None
+            truth = self.actual[both]
+            return metrics.skill(metrics.mae(truth, fan[both, MEDIAN]), metrics.mae(truth, reference[both]))
+
+        scored = rows.any()
+        return {
+            "mae_mw": metrics.mae(actual, point) if scored else None,
+            "rmse_mw": metrics.rmse(actual, point) if scored else None,
+            "mape_pct": metrics.mape(actual, point) if scored else None,
+            "bias_mw": metrics.bias(actual, point) if scored else None,
+            "crps_mw": metrics.crps(actual, fan[rows], quantiles=QUANTILES) if scored else None,
+            "coverage_80_pct": metrics.coverage(actual, _band(fan, 0.1)[rows], _band(fan, 0.9)[rows]) if scored else None,
+            "coverage_95_pct": metrics.coverage(actual, _band(fan, 0.025)[rows], _band(fan, 0.975)[rows]) if scored else None,
+            "skill_vs_naive": against(self.naive),
+            "skill_vs_tso": against(self.tso),
+            "n": int(rows.sum()),
+            "origins": len(np.unique(self.origin[rows])),
+            "fit_seconds": round(replay.fit_seconds, 3),
+            "predict_seconds": round(replay.predict_seconds, 3),
+        }
+
+    def forecasts(self) -> pl.DataFrame:
+        """Every replayed forecast as a Forecast table with the actual beside it; ``model_version`` is ``backtest:<model>``."""
+        issue = self.origins.issue_time[self.origin]
+        tables = [
+            pl.DataFrame(
+                {
+                    "zone": self.plan.zone.code,
+                    "issue_time": np.repeat(issue, len(QUANTILES)),
+                    "valid_time": np.repeat(self.valid_time, len(QUANTILES)),
+                    "resolution": np.full(len(issue) * len(QUANTILES), self.resolution),
+                    "quantile": np.tile(QUANTILES, len(issue)),
+                    "value": replay.fan.reshape(-1),
+                    "model_version": f"backtest:{name}",
+                    "degraded": "",
+                    "actual": np.repeat(self.actual, len(QUANTILES)),
+                }
+            )
+            for name, replay in self.replays.items()
+        ]
+        times = [pl.col(name).dt.replace_time_zone("UTC") for name in ("issue_time", "valid_time")]
+        return pl.concat(tables).with_columns(times).cast(dict(FORECAST)).with_columns(pl.col("actual").fill_nan(None))
+
+
+def _band(fan: Floats, quantile: float) -> Floats:
+    return np.asarray(fan[:, QUANTILES.index(quantile)], np.float64)
+
+
+def run(
+    plan: Plan,
+    observations: pl.DataFrame,
+    *,
+    recipes: Mapping[str, Recipe],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Backtest:
+    """Replay the plan.
+
+    Args:
+        plan: what to replay.
+        observations: an Observations table of the zone (or its members), all vintages.
+        recipes: the models, by the name their scores get.
+        progress: called with the number of refits done and of refits to do.
+
+    Raises:
+        OutsideData: the observations do not reach over the plan's delivery days; facts ``first``, ``last``.
+        TooLittleHistory: a model has too few days before the first origin.
+    """
+    zone = plan.zone
+    load = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
+    begin = _covered(plan, load)
+    tested = origins(zone, plan.first, plan.last, task=plan.task)
+    earlier = origins(zone, begin, plan.first, task=plan.task)
+    earlier = earlier.take(earlier.issue_time < tested.issue_time[0])
+    asked = Origins(
+        zone,
+        plan.task,
+        *(np.concatenate([getattr(earlier, each), getattr(tested, each)]) for each in ("issue_time", "start", "end")),
+    )
+    resolution = snapshot(load, zone=zone, issue_times=tested.issue_time[:1]).resolution
+    known = snapshot(observations, zone=zone, issue_times=asked.issue_time, resolution=resolution)
+    whole = design(known, asked, inputs=plan.inputs)
+    is_tested = whole.wanted & (whole.origins.issue_time >= tested.issue_time[0])
+
+    blocks = list(_months(whole, is_tested))
+    total = len(blocks) * len(recipes)
+    rows = is_tested[whole.origin]
+    fans = {name: np.full((len(whole.origin), len(QUANTILES)), np.nan) for name in recipes}
+    costs = {name: [0.0, 0.0] for name in recipes}
+    with threadpool_limits(1), ThreadPoolExecutor(WORKERS) as pool:
+        jobs = [
+            (name, block, pool.submit(_refit, recipe, whole, known, block=block, seed=plan.seed))
+            for block in blocks
+            for name, recipe in recipes.items()
+        ]
+        try:
+            for done, (name, block, job) in enumerate(jobs, start=1):
+                fan, spent = job.result()
+                fans[name][block[whole.origin]] = fan
+                costs[name] = [before + more for before, more in zip(costs[name], spent, strict=True)]
+                progress(done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+    last = observations["published_at"].dt.replace_time_zone(None).to_numpy().max()
+    settled = snapshot(observations, zone=zone, issue_times=np.array([last]), resolution=resolution)
+    valid_time = whole.valid_time[rows]
+    return Backtest(
+        plan=plan,
+        origins=whole.origins,
+        resolution=resolution,
+        origin=whole.origin[rows],
+        valid_time=valid_time,
+        day_kind=whole.day_kind[rows],
+        slot=whole.slot[rows],
+        actual=np.where(_plausible(settled)(valid_time), settled.known(LOAD, valid_time, last), np.nan),
+        naive=settled.known(LOAD, lagged(valid_time, 7, zone.local_tz), last),
+        tso=settled.known(TSO_FORECAST, valid_time, last),
+        weather_basis=whole.weather_basis,
+        tso_basis=whole.tso_basis,
+        replays={name: Replay(fans[name][rows], *costs[name]) for name in recipes},
+    )
+
+
+def _refit(
+    recipe: Recipe, whole: Design, known: Snapshot, *, block: NDArray[np.bool_], seed: int
+) -> tuple[Floats, tuple[float, float]]:
+    """Fit on what was public at the block's first issue time, and predict the block."""
+    at = whole.origins.issue_time[np.flatnonzero(block)[0]]
+    train = with_target(whole.take(whole.wanted & (whole.origins.issue_time < at), run_up=RUN_UP_DAYS * DAY), known, at=at)
+    start = time.thread_time()
+    fitted = recipe.fit(train, seed=seed)
+    middle = time.thread_time()
+    fan = fitted.predict(whole.take(block, run_up=RUN_UP_DAYS * DAY))
+    return fan, (middle - start, time.thread_time() - middle)
+
+
+def _months(whole: Design, is_tested: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """The tested origins [O] of each month of delivery days."""
+    month = local_day(whole.origins.start, whole.zone.market_tz).astype("datetime64[M]")
+    for each in np.unique(month[is_tested]):
+        yield is_tested & (month == each)
+
+
+def _covered(plan: Plan, load: pl.DataFrame) -> date:
+    """The first delivery day that the load reaches back over.
+
+    Raises:
+        OutsideData: the load does not reach over the plan's days.
+    """
+    code = plan.zone.code
+    if plan.last <= plan.first:
+        raise ConfigError(
+            f"the period from {plan.first} to {plan.last} of {code} has no delivery day", remedy="--to is exclusive and comes after --from"
+        )
+    if load.is_empty():
+        raise OutsideData(f"there is no load of {code}", remedy="ingest some, or name another zone", first=None, last=None)
+    edges = load.select(pl.col("valid_time").min().alias("first"), pl.col("valid_time").max().alias("last")).row(0)
+    first, last = (edge.astimezone(plan.zone.market_zone).date() for edge in edges)
+    if plan.first <= first or plan.last > last + timedelta(days=1):
+        raise OutsideData(
+            f"the load of {code} reaches from {first} to {last}, the period asked from {plan.first} to {plan.last - timedelta(days=1)}",
+            remedy="choose delivery days inside it, after some history to learn from",
+            first=first,
+            last=last,
+        )
+    return first + timedelta(days=1)
+
+
+def plausible(load: Floats, wall: Times, *, resolution: np.timedelta64) -> NDArray[np.bool_]:
+    """Which values of a load series [T] can be true, by a rule that no model knows.
+
+    A value is implausible when it is missing, not positive, more than 3.3 times or less than 0.3 of what its hour had in the
+    six weeks around, or inside a run of at most six hours that begins and ends with opposite jumps of over 20 % beyond the
+    usual change of the hour. The one-hour peak at 17:00 on 24 December is real in Denmark, and passes.
+
+    Args:
+        load: MW, on a regular grid.
+        wall: the local wall-clock start of each interval.
+        resolution: of the grid.
+    """
+    positive = load > 0
+    log = np.log(np.where(positive, load, np.nan))
+    day = wall.astype("datetime64[D]")
+    slot, number = ((wall - day) // resolution).astype(np.intp), (day - day[0]).astype(np.intp)
+    table = np.full((number.max() + 1 + 2 * _AROUND_DAYS, slot.max() + 1), np.nan)
+    table[number + _AROUND_DAYS, slot] = log
+    around = np.lib.stride_tricks.sliding_window_view(table, 2 * _AROUND_DAYS + 1, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an hour without any value in six weeks: its median is NaN
+        usual = np.nanmedian(around, axis=2)[number, slot]
+    excess = log - usual
+    result = positive & ~(np.abs(excess) > _ABSURD)
+    jump = np.diff(excess)
+    for length in range(1, int(np.timedelta64(_FAULT_HOURS, "h") / resolution) + 1):
+        into, out = jump[:-length], jump[length:]
+        run = (np.abs(into) > _JUMP) & (np.abs(out) > _JUMP) & (into * out < 0)
+        for start in np.flatnonzero(run) + 1:
+            result[start : start + length] = False
+    return result
+
+
+def _plausible(settled: Snapshot) -> Callable[[Times], NDArray[np.bool_]]:
+    """Whether the settled load at each of some times [N] is plausible."""
+    series = settled.series[LOAD]
+    last = settled.issue_times[-1]
+    good = plausible(
+        series.known(series.times, last), local_wall(series.times, settled.zone.local_tz), resolution=series.resolution
+    )
+
+    def look_up(times: Times) -> NDArray[np.bool_]:
+        place = ((times - series.start) // series.resolution).astype(np.intp)
+        inside = (place >= 0) & (place < len(good))
+        return np.asarray(inside & good[np.where(inside, place, 0)], np.bool_)
+
+    return look_up

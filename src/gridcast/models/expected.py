@@ -1,0 +1,196 @@
+"""What the calendar and the weather make us expect, and how the load has lately deviated from it.
+
+Models work in the logarithm of the load, where effects multiply. They see past loads as deviations from the expectation of
+those very intervals, so a lag that falls on a holiday or a heat wave says as much as any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcast.contracts import Design, Floats
+from gridcast.errors import TooLittleHistory
+from gridcast.market.days import DAY
+from gridcast.models import ridge
+from gridcast.models.ridge import Columns, SlotRidge
+
+MIN_DAYS = 60
+"""Days of history below which no model is trained."""
+ENOUGH_WEATHER = 0.8
+"""Share of training rows that must have a weather variable for it to be used."""
+FOLDS = 6
+FOLD_DAYS = 28
+
+WHOLE_YEAR_DAYS = 365
+"""Days of history below which a season cannot be told from a trend, and is left to the recent deviations."""
+
+_PENALTY = {
+    "constant": 0.0,
+    "weekday": 0.05,
+    "season": 0.5,
+    "week_profile": 1.5,
+    "holiday": 0.1,
+    "around_holiday": 0.15,
+    "christmas": 0.2,
+    "christmas_day": 0.5,
+    "vacation": 6.0,
+    "holiday_name": 0.5,
+    "special_day": 0.3,
+    "weather": 1.0,
+    "load": 0.1,
+    "tso": 0.1,
+}
+_SEASONAL = ("season", "week_profile", "vacation")
+_UNSEEN = 1e5
+_CLIP = 5.0
+_TSO_CLIP = 0.2
+_RECENT_HOURS = (6, 12, 24, 48, 168, 672)
+_LAGS = (1, 2, 7, 14)
+_LAG_MEANS = ((2, 8), (2, 28))
+_WEEKS = (7, 14, 21, 28)
+
+
+def log_target(design: Design) -> Floats:
+    """The logarithm of the target [N]; NaN where it is unknown or not positive."""
+    return np.log(np.where(design.target > 0, design.target, np.nan))
+
+
+def recency(design: Design, *, half_life_days: float) -> Floats:
+    """Weight of each row [N]: halved every ``half_life_days`` of age."""
+    age = (design.valid_time.max() - design.valid_time) / DAY
+    return np.asarray(0.5 ** (age / half_life_days), np.float64)
+
+
+def folds(design: Design) -> NDArray[np.intp]:
+    """Cross-validation fold of each row [N]: four-week blocks, dealt out in turn."""
+    day = design.valid_time.astype("datetime64[D]").astype(np.int64)
+    return ((day // FOLD_DAYS) % FOLDS).astype(np.intp)
+
+
+def require_history(design: Design) -> None:
+    """Raise unless at least `MIN_DAYS` local days have a known target.
+
+    Raises:
+        TooLittleHistory: facts ``needed`` and ``have``, in days.
+    """
+    have = len(np.unique(design.local_day[np.isfinite(design.target)]))
+    if have < MIN_DAYS:
+        raise TooLittleHistory(
+            f"{design.zone.code} has {have} days of load to train on and {MIN_DAYS} are needed",
+            remedy="begin later, or bring a longer history",
+            needed=MIN_DAYS,
+            have=have,
+        )
+
+
+def usable_weather(design: Design) -> tuple[str, ...]:
+    """Weather variables that enough of the trainable rows have."""
+    rows = np.isfinite(design.target)
+    return tuple(b.name for b in design.weather if np.isfinite(b.values[rows]).all(axis=1).mean() >= ENOUGH_WEATHER)
+
+
+def penalty(design: Design) -> dict[str, float]:
+    """Ridge penalty of each kind of column, for what the design has to learn from."""
+    days = len(np.unique(design.local_day[np.isfinite(design.target)]))
+    return _PENALTY | (dict.fromkeys(_SEASONAL, _UNSEEN) if days < WHOLE_YEAR_DAYS else {})
+
+
+def static_columns(design: Design, weather: tuple[str, ...]) -> list[Columns]:
+    """Calendar and weather, the part of a row that is no past load."""
+    calendar = [Columns(block.name, block.values) for block in design.calendar]
+    return calendar + [Columns("weather", block.values, scaled=True) for block in design.weather if block.name in weather]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The fitted expectation; ``sigma`` [S] is the robust standard deviation around it, by interval of the day."""
+
+    ridge: SlotRidge
+    weather: tuple[str, ...]
+    sigma: Floats
+
+    def predict(self, design: Design) -> Floats:
+        """Expected log load of every row [N]."""
+        return self.ridge.predict(static_columns(design, self.weather), design.slot)
+
+
+def fit(design: Design, *, half_life_days: float) -> Expected:
+    """Learn the expectation from the rows whose target is known.
+
+    Raises:
+        TooLittleHistory: fewer than `MIN_DAYS` days.
+    """
+    require_history(design)
+    weather, target = usable_weather(design), log_target(design)
+    fitted, _ = ridge.fit(
+        static_columns(design, weather),
+        target,
+        slot=design.slot,
+        slots=design.slots,
+        weight=recency(design, half_life_days=half_life_days),
+        penalty=penalty(design),
+        optional=(frozenset({"weather"}),) if weather else (),
+    )
+    error = target - fitted.predict(static_columns(design, weather), design.slot)
+    sigma = np.array([1.4826 * np.nanmedian(np.abs(error[design.slot == s])) for s in range(design.slots)])
+    return Expected(fitted, weather, np.maximum(sigma, 1e-4))
+
+
+def deviations(design: Design, expected: Expected, mu: Floats) -> Floats:
+    """How past loads deviated from what was expected of them, [N, D]; 0 where the past is unknown.
+
+    Deviations beyond five robust standard deviations are cut there, so a spike in the data moves nothing.
+
+    Args:
+        design: the rows.
+        expected: the fitted expectation.
+        mu: its prediction for every row [N].
+    """
+    lag = _deviation(design.lag_load, design.lag_row, mu, expected.sigma[design.slot][:, None])
+    recent = _deviation(design.recent_load, design.recent_row, mu, expected.sigma[design.slot][np.maximum(design.recent_row, 0)])
+    per_hour = int(np.timedelta64(1, "h") / design.resolution)
+    by_origin = [_mean(recent[:, : hours * per_hour]) for hours in _RECENT_HOURS]
+    lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
+    fading = [by_origin[0][design.origin] * np.exp(-lead / hours) for hours in (5.0, 15.0)]
+    columns = [
+        *(values[design.origin] for values in by_origin),
+        *fading,
+        *(lag[:, days - 1] for days in _LAGS),
+        *(_mean(lag[:, first - 1 : last]) for first, last in _LAG_MEANS),
+        _mean(lag[:, [days - 1 for days in _WEEKS]]),
+    ]
+    return np.nan_to_num(np.stack(columns, axis=1))
+
+
+def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats, sigma: Floats) -> Floats:
+    known = (row >= 0) & (load > 0)
+    deviation = np.log(np.where(known, load, 1.0)) - mu[np.maximum(row, 0)]
+    return np.where(known, np.clip(deviation, -_CLIP * sigma, _CLIP * sigma), np.nan)
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean of the known values of each row; NaN where none is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def tso_columns(design: Design, mu: Floats) -> Floats:
+    """What the operator's forecast adds to ``mu`` [N], and how it erred lately, [N, 5]: NaN where there is no forecast.
+
+    The errors are those of the same local clock 1, 2 and 7 days before, their mean over 2-8 days, and the last 24 hours'.
+    """
+    forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
+
+    def error(load: Floats, row: NDArray[np.intp]) -> Floats:
+        known = (row >= 0) & (load > 0)
+        return np.where(known, forecast[np.maximum(row, 0)] - np.log(np.where(known, load, 1.0)), np.nan)
+
+    lag = error(design.lag_load[:, :8], design.lag_row[:, :8])
+    per_hour = int(np.timedelta64(1, "h") / design.resolution)
+    recent = error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour])
+    past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], _mean(lag[:, 1:]), _mean(recent)[design.origin]], axis=1)
+    return np.concatenate([(forecast - mu)[:, None], np.clip(np.nan_to_num(past), -_TSO_CLIP, _TSO_CLIP)], axis=1)

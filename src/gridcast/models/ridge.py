@@ -1,0 +1,118 @@
+"""One robust ridge regression per interval of the day, with fallbacks for missing kinds of input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridcast.contracts import Floats
+
+_HUBER = 4.0
+"""Rows further off than this many robust standard deviations have a smaller say."""
+_MAD_TO_SIGMA = 1.4826
+_NOTHING = 1e-9
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of one kind: ``values`` [N, K], and whether they are brought to unit variance."""
+
+    kind: str
+    values: Floats
+    scaled: bool = False
+
+
+@dataclass(frozen=True)
+class SlotRidge:
+    """Fitted coefficients.
+
+    ``coefficients`` [V, S, K] for V variants (the first uses all columns, each later one leaves kinds out), S intervals of the
+    day and K columns; ``kept`` [V, K] says which columns a variant uses; ``centre`` and ``scale`` [K] standardise.
+    """
+
+    coefficients: Floats
+    kept: NDArray[np.bool_]
+    centre: Floats
+    scale: Floats
+
+    def predict(self, columns: Sequence[Columns], slot: NDArray[np.intp]) -> Floats:
+        """The regression's value for each row [N], by the first variant whose columns are all known; NaN where none is."""
+        values = (np.concatenate([each.values for each in columns], axis=1) - self.centre) / self.scale
+        known = np.isfinite(values)
+        filled = np.where(known, values, 0.0)
+        result = np.full(len(slot), np.nan)
+        for coefficients, kept in zip(self.coefficients, self.kept, strict=True):
+            ready = np.isnan(result) & known[:, kept].all(axis=1)
+            result[ready] = np.einsum("nk,nk->n", filled[ready], coefficients[slot[ready]])
+        return result
+
+
+def fit(
+    columns: Sequence[Columns],
+    target: Floats,
+    *,
+    slot: NDArray[np.intp],
+    slots: int,
+    weight: Floats,
+    penalty: Mapping[str, float],
+    fold: NDArray[np.intp] | None = None,
+    optional: Sequence[frozenset[str]] = (),
+) -> tuple[SlotRidge, Floats]:
+    """Fit on the rows whose target is known.
+
+    Args:
+        columns: the regressors; their order is the contract with `SlotRidge.predict`.
+        target: [N], NaN where unknown.
+        slot: [N] interval of the day, 0 .. ``slots`` - 1.
+        weight: [N] how much each row counts.
+        penalty: of each kind of column, added to the diagonal of the normal equations: a prior, so more rows outweigh it.
+        fold: [N] 0 .. F-1; each fold is predicted by a fit without it. None: no held-out predictions.
+        optional: for each variant beyond the first, the kinds of column it does without.
+
+    Returns:
+        The fit, and the held-out prediction of each row [N] (NaN where a row was not usable).
+    """
+    values = np.concatenate([each.values for each in columns], axis=1)
+    kinds = np.concatenate([np.full(each.values.shape[1], each.kind) for each in columns])
+    prior = np.array([penalty[kind] for kind in kinds]) + _NOTHING
+    scaled = np.concatenate([np.full(each.values.shape[1], each.scaled) for each in columns])
+    complete = np.isfinite(values).all(axis=1) & np.isfinite(target)
+    centre = np.where(scaled, values[complete].mean(axis=0), 0.0)
+    spread = np.where(scaled, values[complete].std(axis=0), 1.0)
+    scale = np.where(spread > _NOTHING, spread, 1.0)
+    values = (values - centre) / scale
+    seen = np.abs(values[complete]).max(axis=0) > _NOTHING
+
+    kept = np.array([seen & ~np.isin(kinds, list(without)) for without in (frozenset[str](), *optional)])
+    coefficients = np.zeros((len(kept), slots, values.shape[1]))
+    held_out = np.full(len(target), np.nan)
+    for each in range(slots):
+        rows = np.flatnonzero(complete & (slot == each))
+        if not len(rows):
+            continue
+        x, y = values[np.ix_(rows, seen)], target[rows]
+        says = _weights(x, y, weight[rows], prior[seen])
+        weighted = x * says[:, None]
+        gram, moment = weighted.T @ x + np.diag(prior[seen]), weighted.T @ y
+        for variant, use in enumerate(kept[:, seen]):
+            coefficients[variant, each, kept[variant]] = np.linalg.solve(gram[np.ix_(use, use)], moment[use])
+        for number in () if fold is None else np.unique(fold[rows]):
+            out = fold[rows] == number
+            without = np.linalg.solve(gram - weighted[out].T @ x[out], moment - weighted[out].T @ y[out])
+            held_out[rows[out]] = x[out] @ without
+    return SlotRidge(coefficients, kept, centre, scale), held_out
+
+
+def _weights(x: Floats, y: Floats, weight: Floats, prior: Floats) -> Floats:
+    """The rows' weights [N] once Huber has had a say, after a first fit."""
+    weighted = x * weight[:, None]
+    first = np.linalg.solve(weighted.T @ x + np.diag(prior), weighted.T @ y)
+    error = np.abs(y - x @ first)
+    sigma = _MAD_TO_SIGMA * np.median(error)
+    says = weight * np.minimum(1.0, _HUBER * sigma / np.maximum(error, _NOTHING))
+    return says
+
+

@@ -1,0 +1,1 @@
+"""Where observations come from: one adapter a file. Foreign names, units and clocks die here."""

@@ -1,0 +1,152 @@
+"""The tables of the store, and rows on their way in and out: Arrow or Polars here, plain numbers there.
+
+Instants are stored as microseconds since 1970 (UTC), resolutions as seconds, values as double precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gridcast.errors import BadTime, DataError, MissingColumns
+from gridcast.market.days import instant
+
+METADATA = sa.MetaData()
+
+SCHEMA = sa.Table(
+    "gridcast_schema",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("writes", sa.BigInteger, nullable=False),
+)
+
+OBSERVATION = sa.Table(
+    "observation",
+    METADATA,
+    sa.Column("zone", sa.String, primary_key=True),
+    sa.Column("variable", sa.String, primary_key=True),
+    sa.Column("valid_time", sa.BigInteger, primary_key=True),
+    sa.Column("published_at", sa.BigInteger, primary_key=True),
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("resolution", sa.Integer, nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("published_at_basis", sa.String, nullable=False),
+    sa.Column("fetched_at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+ISSUED = sa.Table(
+    "forecast",
+    METADATA,
+    sa.Column("zone", sa.String, primary_key=True),
+    sa.Column("issue_time", sa.BigInteger, primary_key=True),
+    sa.Column("valid_time", sa.BigInteger, primary_key=True),
+    sa.Column("quantile", sa.Double, primary_key=True),
+    sa.Column("model_version", sa.String, primary_key=True),
+    sa.Column("resolution", sa.Integer, nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("degraded", sa.String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+FORECAST_KEY = ["zone", "issue_time", "valid_time", "quantile", "model_version"]
+
+
+class ArrowTable(Protocol):
+    """Any table that hands itself over as an Arrow stream: Polars, pandas, PyArrow, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+def table_of(frame: ArrowTable, schema: pl.Schema, *, where: str) -> pl.DataFrame:
+    """Any Arrow table as a Polars frame with exactly the columns of ``schema``; times may come in another unit."""
+    rows = frame if isinstance(frame, pl.DataFrame) else pl.DataFrame(frame)
+    missing = [name for name in schema if name not in rows.columns]
+    if missing:
+        raise MissingColumns(
+            f"{where}: no column {', '.join(missing)}",
+            remedy=f"the columns are {', '.join(schema)}",
+            where=where,
+            missing=missing,
+        )
+    rows = rows.select(list(schema))
+    text = [name for name, kind in rows.schema.items() if kind == pl.String and schema[name] != pl.String]
+    if text:
+        raise DataError(
+            f"{where}: {', '.join(text)} is text", remedy=f"cast {text[0]} to {schema[text[0]]}", where=where
+        )
+    naive = [name for name, kind in rows.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone is None]
+    if naive:
+        raise BadTime(
+            f"{where}: {', '.join(naive)} without time zone", remedy="give the instants in UTC", where=where, rows=[]
+        )
+    try:
+        rows = rows.cast(schema)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"{where}: a column has another type ({str(error).partition(chr(10))[0]})",
+            remedy="cast to " + ", ".join(f"{name} {kind}" for name, kind in schema.items()),
+            where=where,
+        ) from error
+    nulls = [name for name in schema if rows[name].null_count()]
+    if nulls:
+        raise DataError(f"{where}: nulls in {', '.join(nulls)}", remedy="leave such rows out", where=where)
+    return rows
+
+
+def aware(when: datetime) -> datetime:
+    """The instant itself; `BadTime` where it has no time zone."""
+    if when.tzinfo is None:
+        raise BadTime(f"the instant {when} has no time zone", remedy="give it in UTC", where="store", rows=[when])
+    return when
+
+
+def microseconds(when: datetime) -> int:
+    """Since 1970, UTC."""
+    return int(instant(aware(when)).astype(np.int64))
+
+
+def within(column: sa.Column[int], *, start: datetime | None, end: datetime | None) -> list[sa.ColumnElement[bool]]:
+    """The conditions for a column of instants to lie from ``start`` to ``end`` (exclusive)."""
+    limits: list[sa.ColumnElement[bool]] = []
+    if start is not None:
+        limits.append(column >= microseconds(start))
+    if end is not None:
+        limits.append(column < microseconds(end))
+    return limits
+
+
+def insert_rows(connection: Connection, rows: pl.DataFrame, *, into: sa.Table) -> None:
+    """Adds rows whose columns are those of the table."""
+    if rows.is_empty():
+        return
+    plain = rows.with_columns(pl.selectors.datetime().to_physical(), (pl.selectors.duration().dt.total_seconds()))
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    names, marks = ", ".join(plain.columns), ", ".join([mark] * plain.width)
+    # By the driver's own bulk call: four times as fast as rows that pass through SQLAlchemy one by one.
+    connection.exec_driver_sql(f"INSERT INTO {into.name} ({names}) VALUES ({marks})", plain.rows())  # noqa: S608
+
+
+def select_rows(
+    connection: Connection, *wanted: sa.ColumnElement[bool], table: sa.Table, schema: pl.Schema
+) -> pl.DataFrame:
+    """The rows of ``table`` in the order of its key, with the columns and types of ``schema``."""
+    columns = [table.c[name] for name in schema]
+    result = connection.execute(sa.select(*columns).where(*wanted))
+    cells: list[Sequence[object]] = list(zip(*result.fetchall(), strict=True)) or [()] * len(schema)
+    plain = {pl.Datetime: pl.Int64, pl.Duration: pl.Int64}
+    frame = pl.DataFrame(
+        [
+            pl.Series(name, values, dtype=plain.get(type(kind), kind))
+            for (name, kind), values in zip(schema.items(), cells, strict=True)
+        ]
+    )
+    key = [column.name for column in table.primary_key.columns]
+    return frame.with_columns(pl.col("resolution") * 1_000_000).cast(schema).sort(key)
