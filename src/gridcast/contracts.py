@@ -1,7 +1,7 @@
 """The four shapes that rooms hand to one another: Observations, Snapshot, Design, Forecast.
 
-Tables are Polars frames with the schemas below. Instants are UTC, intervals are named by their START, power is MW as the
-interval's mean, temperature °C, wind m/s, radiation W/m².
+Tables are Polars frames with the schemas below. Instants are UTC, intervals are named by their START, power is MW as
+the interval's mean, temperature °C, wind m/s, radiation W/m².
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ OBSERVED = "_observed"
 
 OBSERVATIONS = pl.Schema(
     {
-        "zone": pl.String,
-        "variable": pl.String,
+        "zone": pl.String(),
+        "variable": pl.String(),
         "valid_time": UTC_TIME,
         "resolution": pl.Duration("us"),
-        "value": pl.Float64,
+        "value": pl.Float64(),
         "published_at": UTC_TIME,
-        "published_at_basis": pl.String,
+        "published_at_basis": pl.String(),
         "fetched_at": UTC_TIME,
-        "source": pl.String,
+        "source": pl.String(),
     }
 )
 """One row a value and vintage. Key: zone, variable, valid_time, published_at, source. Missing values have no row."""
@@ -46,14 +46,14 @@ PUBLISHED_AT_BASES = ("reported", "observed", "assumed")
 
 FORECAST = pl.Schema(
     {
-        "zone": pl.String,
+        "zone": pl.String(),
         "issue_time": UTC_TIME,
         "valid_time": UTC_TIME,
         "resolution": pl.Duration("us"),
-        "quantile": pl.Float64,
-        "value": pl.Float64,
-        "model_version": pl.String,
-        "degraded": pl.String,
+        "quantile": pl.Float64(),
+        "value": pl.Float64(),
+        "model_version": pl.String(),
+        "degraded": pl.String(),
     }
 )
 """One row a quantile. ``degraded`` says why the forecast is worse than usual, or is empty."""
@@ -70,7 +70,10 @@ def _same_schema(frame: pl.DataFrame, schema: pl.Schema, *, where: str) -> pl.Da
     missing = [name for name in schema if name not in frame.columns]
     if missing:
         raise MissingColumns(
-            f"{where} lacks {', '.join(missing)}", remedy=f"its columns are {', '.join(schema)}", where=where, missing=missing
+            f"{where} lacks {', '.join(missing)}",
+            remedy=f"its columns are {', '.join(schema)}",
+            where=where,
+            missing=missing,
         )
     wrong = {name: frame.schema[name] for name, kind in schema.items() if frame.schema[name] != kind}
     if wrong:
@@ -94,7 +97,9 @@ def observations(frame: pl.DataFrame, *, where: str = "observations") -> pl.Data
     frame = _same_schema(frame, OBSERVATIONS, where=where)
     nulls = [name for name in frame.columns if frame[name].null_count()]
     if nulls:
-        raise DataError(f"{where} has nulls in {', '.join(nulls)}", remedy="leave a missing value's row out", where=where)
+        raise DataError(
+            f"{where} has nulls in {', '.join(nulls)}", remedy="leave a missing value's row out", where=where
+        )
     wild = frame.filter(~pl.col("value").is_finite())
     if wild.height:
         raise ImplausibleValue(
@@ -121,7 +126,7 @@ def observations(frame: pl.DataFrame, *, where: str = "observations") -> pl.Data
     return frame.sort(OBSERVATION_KEY)
 
 
-def public(published_at: Times, issue_time: Times) -> NDArray[np.bool_]:
+def public(published_at: Times, issue_time: Times | np.datetime64) -> NDArray[np.bool_]:
     """Whether a vintage was public at the issue time: the one as-of rule of the house.
 
     A vintage published at the very instant of the issue was public; NaT (no vintage) never was.
@@ -133,8 +138,8 @@ def public(published_at: Times, issue_time: Times) -> NDArray[np.bool_]:
 class Series:
     """Every vintage of one variable on a regular grid.
 
-    ``values`` [K, T] holds the k-th vintage of interval ``start + t * resolution``, oldest first, NaN where there is none;
-    ``published_at`` [K, T] says when each became public (NaT where there is none).
+    ``values`` [K, T] holds the k-th vintage of interval ``start + t * resolution``, oldest first, NaN where there is
+    none; ``published_at`` [K, T] says when each became public (NaT where there is none).
     """
 
     start: np.datetime64
@@ -146,6 +151,7 @@ class Series:
 
     @property
     def times(self) -> Times:
+        """The interval starts [T]."""
         return self.start + np.arange(self.values.shape[1]) * self.resolution
 
     def known(self, valid_time: Times, issue_time: Times | np.datetime64, *, observed: bool = False) -> Floats:
@@ -168,8 +174,8 @@ class Series:
 class Snapshot:
     """What was public at one issue time, or at each of many. Only the store makes one; features see nothing else.
 
-    ``issue_times`` [O], sorted, are the instants it was made for. It holds nothing published after the last of them, and filters
-    each answer by the row's own issue time.
+    ``issue_times`` [O], sorted, are the instants it was made for. It holds nothing published after the last of them,
+    and filters each answer by the row's own issue time.
     """
 
     zone: BiddingZone
@@ -180,7 +186,7 @@ class Snapshot:
     def __contains__(self, variable: str) -> bool:
         return variable in self.series
 
-    def known(self, variable: str, valid_time: Times, issue_time: Times | np.datetime64) -> Floats:
+    def known(self, variable: str, valid_time: Times, *, issue_time: Times | np.datetime64) -> Floats:
         """The value of ``variable`` [N] for the interval at each ``valid_time``, as public at ``issue_time``.
 
         NaN where nothing was public. Variables ending in ``_observed`` are exempt from the as-of rule.
@@ -190,7 +196,7 @@ class Snapshot:
         """
         if len(valid_time) and np.max(issue_time) > self.issue_times[-1]:
             raise LookaheadError(
-                f"a snapshot of {self.zone.code} at {self.issue_times[-1]}Z was asked what was public at {np.max(issue_time)}Z",
+                f"a snapshot of {self.zone.code} as of {self.issue_times[-1]}Z was asked about {np.max(issue_time)}Z",
                 remedy="ask the store for a snapshot at that issue time",
             )
         if variable not in self.series:
@@ -216,15 +222,15 @@ class Block:
 class Design:
     """The model's view of one snapshot or of thousands of them: a row for every (origin, interval) pair.
 
-    Origins that are not ``wanted`` are the run-up: earlier issues that give the wanted ones a memory, forecast by nobody.
-    Every value of a row was public at the issue time of the row's origin (observed weather excepted).
+    Origins that are not ``wanted`` are the run-up: earlier issues that give the wanted ones a memory, forecast by
+    nobody. Every value of a row was public at the issue time of the row's origin (observed weather excepted).
 
-    Row arrays: ``origin`` [N] numbers into ``origins``, ``valid_time`` [N] UTC, ``slot`` [N] the interval of the local day
-    (0 .. slots-1), ``local_day`` [N]. ``calendar``, ``weather`` and ``tso`` are blocks of columns [N, K]; ``day_kind`` [N]
-    counts 0 ordinary, 1 holiday, 2 bridge day. ``lag_load`` [N, L] is the load at the same local clock 1..L days before.
-    Origin arrays: ``recent_load`` [O, H] is the load of the H intervals before each issue, newest first.
-    ``lag_row`` and ``recent_row`` name the row that forecast each of these past intervals, -1 where there is none.
-    ``target`` [N] is the load to be forecast, NaN where it is unknown or none of the model's business.
+    Row arrays: ``origin`` [N] numbers into ``origins``, ``valid_time`` [N] UTC, ``slot`` [N] the interval of the
+    local day (0 .. slots-1), ``local_day`` [N]. ``calendar``, ``weather`` and ``tso`` are blocks of columns [N, K];
+    ``day_kind`` [N] counts 0 ordinary, 1 holiday, 2 bridge day. ``lag_load`` [N, L] is the load at the same local
+    clock 1..L days before. Origin arrays: ``recent_load`` [O, H] is the load of the H intervals before each issue,
+    newest first. ``lag_row`` and ``recent_row`` name the row that forecast each of these past intervals, -1 where
+    there is none. ``target`` [N] is the load to be forecast, NaN where it is unknown or none of the model's business.
     """
 
     zone: BiddingZone
@@ -293,13 +299,16 @@ def forecast(frame: pl.DataFrame, *, origins: Origins) -> pl.DataFrame:
     """The frame as a valid Forecast table of these origins.
 
     Raises:
-        MissingColumns, DataError: a column is absent, has another type, a null or a value that is not finite; an interval does
+        MissingColumns, DataError: a column is absent, has another type, a null or a value that is not finite; an
+        interval does
             not start after the issue time; quantiles cross; a key stands twice.
         NotForecastable: an origin's window is incomplete.
     """
     frame = _same_schema(frame, FORECAST, where="forecast").sort("issue_time", "valid_time", "quantile")
     if any(frame[name].null_count() for name in frame.columns) or not frame["value"].is_finite().all():
-        raise DataError("the forecast has missing values", remedy="this is a fault of the model: report it", where="forecast")
+        raise DataError(
+            "the forecast has missing values", remedy="this is a fault of the model: report it", where="forecast"
+        )
     early = frame.filter(pl.col("valid_time") <= pl.col("issue_time"))
     if early.height:
         raise DataError(
@@ -316,10 +325,10 @@ def forecast(frame: pl.DataFrame, *, origins: Origins) -> pl.DataFrame:
         raise DataError("the forecast's quantiles cross", remedy="sort them", where="forecast")
     for resolution in frame["resolution"].unique():
         _, times = origins.rows(np.timedelta64(resolution))
-        if frame.select("issue_time", "valid_time").n_unique() != len(times):
+        intervals = frame.select("issue_time", "valid_time").n_unique()
+        if intervals != len(times):
             raise NotForecastable(
-                f"the forecast of {origins.zone.code} has {frame.select('issue_time', 'valid_time').n_unique()} intervals "
-                f"of {len(times)}",
+                f"the forecast of {origins.zone.code} has {intervals} intervals of {len(times)}",
                 remedy="forecast every interval of the delivery day",
             )
     return frame

@@ -24,7 +24,8 @@
         ├── ModelNotFound
         └── ArtifactMismatch
 
-Every message says what happened, where, and what to do. The facts are attributes, so that a program need not parse prose.
+Every message says what happened, where, and what to do. The facts are attributes, so that a program need not parse
+prose.
 """
 
 from __future__ import annotations

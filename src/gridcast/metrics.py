@@ -72,10 +72,10 @@ def crps(actual: Floats, fan: Floats, *, quantiles: Sequence[float]) -> float:
     return float(2 * np.mean(pinball_loss(actual, fan, quantiles=quantiles)))
 
 
-def coverage(actual: Floats, low: Floats, high: Floats) -> float:
+def coverage(actual: Floats, *, low: Floats, high: Floats) -> float:
     """Percentage of actuals within [low, high].
 
-    >>> coverage(np.array([1.0, 5.0]), np.array([0.0, 0.0]), np.array([2.0, 2.0]))
+    >>> coverage(np.array([1.0, 5.0]), low=np.zeros(2), high=np.full(2, 2.0))
     50.0
     """
     return float(100 * np.mean((actual >= low) & (actual <= high)))

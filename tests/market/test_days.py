@@ -50,7 +50,7 @@ def near_clock_changes(tz):
 
 @pytest.mark.parametrize("tz", OF_EACH_MARKET_CLOCK)
 def test_delivery_days_tile_the_time_line_with_23_24_or_25_hours_on_every_day_of_26_years(tz):
-    windows = origins(OF_EACH_MARKET_CLOCK[tz], FIRST, LAST)
+    windows = origins(OF_EACH_MARKET_CLOCK[tz], first=FIRST, last=LAST)
     assert len(windows) == (LAST - FIRST).days
     np.testing.assert_array_equal(windows.start[1:], windows.end[:-1])
     hours, days_each = np.unique((windows.end - windows.start) // HOUR, return_counts=True)
@@ -62,7 +62,7 @@ def test_around_every_clock_change_a_zones_day_has_92_96_or_100_quarters_and_sta
     changes = near_clock_changes(zone_.market_tz)
     assert len(changes) == 52
     for change in changes:
-        around = origins(zone_, change - timedelta(days=1), change + timedelta(days=2))
+        around = origins(zone_, first=change - timedelta(days=1), last=change + timedelta(days=2))
         number, starts = around.rows(QUARTER)
         assert np.bincount(number).tolist() in ([96, 92, 96], [96, 100, 96])
         assert (np.diff(starts) == QUARTER).all()
@@ -130,7 +130,7 @@ def test_victoria_issues_at_local_noon_in_either_season():
 
 def test_origins_agree_with_one_day_at_a_time():
     zone_ = zone("DK_1")
-    some = origins(zone_, date(2026, 3, 27), date(2026, 4, 1))
+    some = origins(zone_, first=date(2026, 3, 27), last=date(2026, 4, 1))
     for number in range(len(some)):
         day = date(2026, 3, 27) + timedelta(days=number)
         start, end = delivery_window(zone_, day)
@@ -140,7 +140,7 @@ def test_origins_agree_with_one_day_at_a_time():
 
 
 def test_taking_origins_keeps_their_rows():
-    some = origins(zone("DK_1"), date(2026, 10, 24), date(2026, 10, 27))
+    some = origins(zone("DK_1"), first=date(2026, 10, 24), last=date(2026, 10, 27))
     number, starts = some.take(np.array([False, True, False])).rows(HOUR)
     assert (number == 0).all()
     assert len(starts) == 25
@@ -150,7 +150,7 @@ def test_taking_origins_keeps_their_rows():
 @every_zone
 @given(day=days)
 def test_windows_of_the_next_24_hours_start_after_their_issue_and_stay_inside_the_period(zone_, day):
-    some = origins(zone_, day, day + timedelta(days=3), task=Task.NEXT_24H)
+    some = origins(zone_, first=day, last=day + timedelta(days=3), task=Task.NEXT_24H)
     assert len(some) in (8, 9)
     opening, closing = delivery_window(zone_, day)[0], delivery_window(zone_, day + timedelta(days=3))[0]
     assert (some.start > some.issue_time).all()
@@ -197,7 +197,7 @@ def test_reading_the_clock_back_gives_the_instant_or_the_first_of_two(number, tz
 def test_columns_and_single_instants_read_a_wall_clock_alike_even_where_it_is_skipped_or_comes_twice(number, tz):
     wall = instants([number])
     shown = wall.tolist()[0]
-    assert from_local_wall(wall, tz)[0] == instant(at_wall_clock(shown.date(), shown.time(), tz))
+    assert from_local_wall(wall, tz)[0] == instant(at_wall_clock(shown.date(), shown.time(), tz=tz))
 
 
 @pytest.mark.parametrize("tz", CLOCKS)
@@ -205,7 +205,7 @@ def test_columns_and_single_instants_agree_in_every_quarter_of_every_day_of_a_cl
     change = [day for day in near_clock_changes(tz) if day.year in (2006, 2018, 2031)]
     assert len(change) == 6
     wall = (np.array(change, "datetime64[us]")[:, None] + np.arange(96) * QUARTER).astype("datetime64[us]")
-    expected = [[instant(at_wall_clock(at.date(), at.time(), tz)) for at in day] for day in wall.tolist()]
+    expected = [[instant(at_wall_clock(at.date(), at.time(), tz=tz)) for at in day] for day in wall.tolist()]
     np.testing.assert_array_equal(from_local_wall(wall, tz), np.array(expected))
 
 
@@ -213,7 +213,7 @@ def test_columns_and_single_instants_agree_in_every_quarter_of_every_day_of_a_cl
 def test_a_lag_keeps_the_clock_time_unless_that_hour_was_skipped(number, lag, tz):
     times = instants([number])
     wanted = local_wall(times, tz) - np.timedelta64(lag, "D")
-    shown = local_wall(lagged(times, lag, tz), tz)
+    shown = local_wall(lagged(times, lag, tz=tz), tz)
     at = wanted.tolist()[0].replace(tzinfo=ZoneInfo(tz))
     exists = at.astimezone(UTC).astimezone(ZoneInfo(tz)).replace(tzinfo=None) == wanted.tolist()[0]
     assert shown == (wanted if exists else wanted + HOUR)
@@ -222,19 +222,19 @@ def test_a_lag_keeps_the_clock_time_unless_that_hour_was_skipped(number, lag, tz
 @given(quarters, st.integers(1, 400), clocks)
 def test_going_back_and_forth_by_the_same_lag_shows_the_same_clock_time(number, lag, tz):
     times = instants([number])
-    earlier = lagged(times, lag, tz)
+    earlier = lagged(times, lag, tz=tz)
     assume(local_wall(earlier, tz) == local_wall(times, tz) - np.timedelta64(lag, "D"))
-    assert local_wall(lagged(earlier, -lag, tz), tz) == local_wall(times, tz)
+    assert local_wall(lagged(earlier, -lag, tz=tz), tz) == local_wall(times, tz)
 
 
 @given(quarters, st.integers(1, 400), clocks)
 def test_a_lag_of_n_days_lies_n_days_back_give_or_take_the_hour_of_a_clock_change(number, lag, tz):
     times = instants([number])
-    assert abs(times - lagged(times, lag, tz) - np.timedelta64(lag, "D")) <= HOUR
+    assert abs(times - lagged(times, lag, tz=tz) - np.timedelta64(lag, "D")) <= HOUR
 
 
 def test_lags_keep_the_shape_of_their_times():
     times = instants(np.arange(12).reshape(3, 4) + 2_000_000)
-    assert lagged(times, 7, "Europe/Copenhagen").shape == (3, 4)
-    assert lagged(times[:0], 7, "Europe/Copenhagen").shape == (0, 4)
-    np.testing.assert_array_equal(lagged(times, 7, "Europe/Oslo")[1], lagged(times[1], 7, "Europe/Oslo"))
+    assert lagged(times, 7, tz="Europe/Copenhagen").shape == (3, 4)
+    assert lagged(times[:0], 7, tz="Europe/Copenhagen").shape == (0, 4)
+    np.testing.assert_array_equal(lagged(times, 7, tz="Europe/Oslo")[1], lagged(times[1], 7, tz="Europe/Oslo"))

@@ -100,7 +100,7 @@ TIMES = [START + n * timedelta(minutes=15) for n in range(-4, HOURS * 4 + 4)]
 
 
 def answers(made: Snapshot, variable: str, issued: datetime) -> np.ndarray:
-    return made.known(variable, np.array([instant(at) for at in TIMES]), instant(issued))
+    return made.known(variable, np.array([instant(at) for at in TIMES]), issue_time=instant(issued))
 
 
 @given(rows=histories(), zone=st.sampled_from((ZONE, SUM)), step=st.sampled_from((15, 30, 60)))

@@ -126,8 +126,8 @@ def test_a_changed_assumed_value_is_a_vintage_of_the_instant_it_was_fetched(stor
     assert store.put(load(1.0, 9.0, fetched_at=later + HOUR)) == 0
     second = np.array([instant(START + HOUR)])
     before, after = store.as_of(ZONE, later - timedelta(microseconds=1)), store.as_of(ZONE, later)
-    assert before.known(LOAD, second, before.issue_times[0])[0] == 2.0
-    assert after.known(LOAD, second, after.issue_times[0])[0] == 9.0
+    assert before.known(LOAD, second, issue_time=before.issue_times[0])[0] == 2.0
+    assert after.known(LOAD, second, issue_time=after.issue_times[0])[0] == 9.0
 
 
 def test_a_value_that_changes_back_is_a_third_vintage(store: Store) -> None:
@@ -146,7 +146,7 @@ def test_a_revision_seen_before_the_assumed_publication_still_replaces_what_it_r
     store.put(load(1.0, fetched_at=START + HOUR))
     assert store.put(load(2.0, fetched_at=START + 2 * HOUR)) == 1
     made = store.as_of(ZONE, START + 4 * HOUR)
-    assert made.known(LOAD, np.array([instant(START)]), made.issue_times[0])[0] == 2.0
+    assert made.known(LOAD, np.array([instant(START)]), issue_time=made.issue_times[0])[0] == 2.0
 
 
 def test_one_frame_may_hold_several_looks(store: Store) -> None:

@@ -112,7 +112,7 @@ def test_coarser_load_is_left_out_and_coarser_weather_and_forecasts_hold() -> No
     assert made.series[TSO_FORECAST].values.tolist() == [[3.0, 3.0]]
     assert made.series["temperature_2m"].resolution == np.timedelta64(1, "h")
     at = np.array([instant(START + 59 * MINUTE)])
-    assert made.known("temperature_2m", at, LATER[0])[0] == 4.0
+    assert made.known("temperature_2m", at, issue_time=LATER[0])[0] == 4.0
 
 
 def test_a_resolution_that_does_not_fit_the_grid_is_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 
@@ -23,7 +24,7 @@ _VACATION_WIDTH = 6.0
 @lru_cache(maxsize=64)
 def _vocabulary(zone: BiddingZone) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the public holidays and of the special days that the zone ever has: the same columns in every design."""
-    days = day_types(zone, np.arange(_NAMES_FROM, _NAMES_TO, dtype="datetime64[D]"))
+    days = day_types(zone, np.arange(np.datetime64(_NAMES_FROM), np.datetime64(_NAMES_TO)))
     return tuple(sorted(days["holiday"].drop_nulls().unique())), tuple(sorted(days["special"].drop_nulls().unique()))
 
 
@@ -36,8 +37,8 @@ def day_kind(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
 def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
     """Calendar columns of the given local days, [N, K] a block.
 
-    Holidays count by name and by whether they fall on a working day, so that each one's effect is learned and a name that
-    was never seen falls back on the effect of holidays at large.
+    Holidays count by name and by whether they fall on a working day, so that each one's effect is learned and a name
+    that was never seen falls back on the effect of holidays at large.
     """
     unique, back = np.unique(days, return_inverse=True)
     return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, unique))
@@ -56,10 +57,10 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
     bumps = np.exp(-0.5 * (np.minimum(distance, 365.25 - distance) / _VACATION_WIDTH) ** 2)
     between = kinds["christmas"].to_numpy() & ~holiday
 
-    def columns(name: str, pairs: dict[str, NDArray[np.bool_] | Floats]) -> Block:
+    def columns(name: str, pairs: Mapping[str, NDArray[np.bool_] | Floats]) -> Block:
         return Block(name, tuple(pairs), np.stack([values.astype(np.float64) for values in pairs.values()], axis=1))
 
-    def by_name(name: str, field: str, names: tuple[str, ...]) -> list[Block]:
+    def by_name(name: str, field: str, *, names: tuple[str, ...]) -> list[Block]:
         if not names:
             return []
         is_name = {each: (kinds[field] == each).fill_null(value=False).to_numpy() for each in names}
@@ -74,7 +75,12 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
     holidays, specials = _vocabulary(zone)
     profile = {
         f"season {n} on {kind}": season[:, n] * flag
-        for kind, flag in {"rest days": rest, "Saturdays": weekday == 5, "Fridays": weekday == 4, "Mondays": weekday == 0}.items()
+        for kind, flag in {
+            "rest days": rest,
+            "Saturdays": weekday == 5,
+            "Fridays": weekday == 4,
+            "Mondays": weekday == 0,
+        }.items()
         for n in range(4)
     }
     return [
@@ -91,9 +97,12 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
         columns("christmas", {"between, working day": between & working, "between, weekend": between & ~working}),
         columns(
             "christmas_day",
-            {f"{day} {month}": np.array([md == (month, day) for md in month_day]) & working for month, day in _CHRISTMAS_DAYS},
+            {
+                f"{day} {month}": np.array([md == (month, day) for md in month_day]) & working
+                for month, day in _CHRISTMAS_DAYS
+            },
         ),
         columns("vacation", {f"year day {centre}": bumps[:, n] for n, centre in enumerate(_VACATION_CENTRES)}),
-        *by_name("holiday_name", "holiday", holidays),
-        *by_name("special_day", "special", specials),
+        *by_name("holiday_name", "holiday", names=holidays),
+        *by_name("special_day", "special", names=specials),
     ]

@@ -36,13 +36,13 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
     local_day = wall.astype("datetime64[D]")
     rows = _Rows(origins, resolution, valid_time)
 
-    lag_time = np.stack([lagged(valid_time, days, zone.local_tz) for days in range(1, LAG_DAYS + 1)], axis=1)
+    lag_time = np.stack([lagged(valid_time, days, tz=zone.local_tz) for days in range(1, LAG_DAYS + 1)], axis=1)
     intervals = int(LAG_DAYS * DAY / resolution)
     newest = origins.issue_time - (origins.issue_time - origins.start) % resolution
     recent_time = newest[:, None] - np.arange(1, intervals + 1) * resolution
     use_load = "load" in inputs
-    lag_load, lag_row = rows.past(snapshot, lag_time, issue[:, None], use=use_load)
-    recent_load, recent_row = rows.past(snapshot, recent_time, origins.issue_time[:, None], use=use_load)
+    lag_load, lag_row = rows.past(snapshot, lag_time, issue=issue[:, None], use=use_load)
+    recent_load, recent_row = rows.past(snapshot, recent_time, issue=origins.issue_time[:, None], use=use_load)
 
     names = _weather_variables(snapshot) if "weather" in inputs else ()
     use_tso = "tso" in inputs and zone.tso_input and TSO_FORECAST in snapshot
@@ -58,7 +58,7 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
         day_kind=calendar.day_kind(zone, local_day),
         calendar=calendar.blocks(zone, local_day)[: None if "calendar" in inputs else 1],
         weather=tuple(_weather_block(snapshot, name, rows=rows, origin=origin) for name in names),
-        tso=snapshot.known(TSO_FORECAST, valid_time, issue) if use_tso else np.full(len(valid_time), np.nan),
+        tso=snapshot.known(TSO_FORECAST, valid_time, issue_time=issue) if use_tso else np.full(len(valid_time), np.nan),
         lag_load=lag_load,
         lag_row=lag_row,
         recent_load=recent_load,
@@ -71,7 +71,7 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
 
 def with_target(design: Design, snapshot: Snapshot, *, at: np.datetime64) -> Design:
     """The design with the load that was public at ``at`` as its target: what a model may be trained on then."""
-    return design.with_target(snapshot.known(LOAD, design.valid_time, np.full(len(design.valid_time), at)))
+    return design.with_target(snapshot.known(LOAD, design.valid_time, issue_time=np.full(len(design.valid_time), at)))
 
 
 class _Rows:
@@ -90,11 +90,11 @@ class _Rows:
         step = ((times - self.origins.start[safe]) // self.resolution).astype(np.intp)
         return np.where(inside, self.first[safe] + step, -1)
 
-    def past(self, snapshot: Snapshot, times: Times, issue: Times, *, use: bool) -> tuple[Floats, NDArray[np.intp]]:
-        """The load at past times as public at each issue, and the rows that forecast it (-1 where the load is unknown)."""
+    def past(self, snapshot: Snapshot, times: Times, *, issue: Times, use: bool) -> tuple[Floats, NDArray[np.intp]]:
+        """The load at past times as public at each issue, and the rows that forecast it (-1 where it is unknown)."""
         if not use:
             return np.full(times.shape, np.nan), np.full(times.shape, -1, np.intp)
-        load = snapshot.known(LOAD, times, np.broadcast_to(issue, times.shape))
+        load = snapshot.known(LOAD, times, issue_time=np.broadcast_to(issue, times.shape))
         return load, np.where(np.isfinite(load), self.covering(times), -1)
 
 
@@ -107,7 +107,7 @@ def _weather_variables(snapshot: Snapshot) -> tuple[str, ...]:
 def _weather_block(snapshot: Snapshot, variable: str, *, rows: _Rows, origin: NDArray[np.intp]) -> Block:
     """Each row's weather is what was known at its own origin; the past is what earlier origins knew of it."""
     origins, resolution = rows.origins, rows.resolution
-    at_row = snapshot.known(variable, rows.valid_time, origins.issue_time[origin])
+    at_row = snapshot.known(variable, rows.valid_time, issue_time=origins.issue_time[origin])
     width = int(((origins.end - origins.start) // resolution).max())
     times = weather.path_times(origins.start, resolution=resolution, width=width)
     memory = times.shape[1] - width
@@ -119,9 +119,8 @@ def _weather_block(snapshot: Snapshot, variable: str, *, rows: _Rows, origin: ND
     return weather.block(
         variable,
         path,
-        window=(origin.astype(np.float64), place.astype(np.float64)),
+        window=(origin, place),
         steps_per_hour=int(np.timedelta64(1, "h") / resolution),
-        width=width,
     )
 
 

@@ -6,6 +6,7 @@ Buildings remember: smoothed temperatures cut the error by a fifth (Wang, Liu an
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gridcast.contracts import Block, Floats
 from gridcast.market.days import Times
@@ -20,25 +21,29 @@ _SMOOTHING = (0.80, 0.95, 0.98, 0.995)
 _LAGS_HOURS = (1, 2, 3, 6, 24, 48)
 
 
-def block(variable: str, path: Floats, *, window: tuple[Floats, Floats], steps_per_hour: int, width: int) -> Block:
+def block(
+    variable: str, path: Floats, *, window: tuple[NDArray[np.intp], NDArray[np.intp]], steps_per_hour: int
+) -> Block:
     """Columns of one variable for every row.
 
     Args:
         variable: its name; a temperature (°C) gets bends, others (W/m², m/s, ...) stay linear.
         path: [O, P] its course at each origin, from `MEMORY` before the window to its end, NaN where unknown.
-        window: the origin [N] and the place within the path [N] of each row.
+        window: the origin [N] and the place within the path [N] of each row, the rows of an origin together.
         steps_per_hour: intervals an hour.
-        width: intervals of the longest window.
     """
     held = _held(path, limit=int(HOLD / np.timedelta64(1, "h")) * steps_per_hour)
-    usable = np.isfinite(held)
     path = _held(path, limit=path.shape[1])
-    origin, place = (index.astype(np.intp) for index in window)
-    target = path[:, -width:]
+    origin, place = window
+    now = held[origin, place]
+    usable = np.isfinite(now)
+    first = np.flatnonzero(np.diff(origin, prepend=-1))
+    # Over each window's own intervals: a path is as wide as the widest window, which differs between designs.
     span = {
-        "highest": np.nanmax(np.where(usable[:, -width:], target, -np.inf), axis=1),
-        "lowest": np.nanmin(np.where(usable[:, -width:], target, np.inf), axis=1),
-        "mean": _mean(np.where(usable[:, -width:], target, np.nan)),
+        "highest": np.fmax.reduceat(now, first),
+        "lowest": np.fmin.reduceat(now, first),
+        "mean": np.add.reduceat(np.where(usable, now, 0.0), first)
+        / np.maximum(np.add.reduceat(usable, first, dtype=np.intp), 1),
     }
     series: dict[str, Floats] = {"now": path[origin, place]}
     series |= {f"smoothed {keep}": _smoothed(path, keep ** (1 / steps_per_hour))[origin, place] for keep in _SMOOTHING}
@@ -46,17 +51,18 @@ def block(variable: str, path: Floats, *, window: tuple[Floats, Floats], steps_p
     lags = {f"{h} h before": path[origin, place - h * steps_per_hour] for h in _LAGS_HOURS}
     columns = series | lags
     if variable.startswith("temperature"):
-        columns |= {f"{name} over {knot:g}": np.maximum(values - knot, 0) for name, values in series.items() for knot in _KNOTS}
-        columns |= {f"{name} over {knot:g}": np.maximum(values - knot, 0) for name, values in lags.items() for knot in (15.0, 25.0)}
+        columns |= {
+            f"{name} over {knot:g}": np.maximum(values - knot, 0) for name, values in series.items() for knot in _KNOTS
+        }
+        columns |= {
+            f"{name} over {knot:g}": np.maximum(values - knot, 0)
+            for name, values in lags.items()
+            for knot in (15.0, 25.0)
+        }
     values = np.stack(list(columns.values()), axis=1)
-    values[~usable[origin, place]] = np.nan
+    values[~usable] = np.nan
     values[~np.isfinite(values).all(axis=1)] = np.nan
     return Block(variable, tuple(columns), values)
-
-
-def _mean(values: Floats) -> Floats:
-    known = np.isfinite(values)
-    return np.where(known.any(axis=1), np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def _held(path: Floats, *, limit: int) -> Floats:

@@ -35,10 +35,10 @@ def instant(when: datetime) -> np.datetime64:
     return np.datetime64(when.astimezone(UTC).replace(tzinfo=None), "us")
 
 
-def at_wall_clock(day: date, clock: time, tz: str) -> datetime:
+def at_wall_clock(day: date, clock: time, *, tz: str) -> datetime:
     """The UTC instant at which the clocks of ``tz`` show ``clock`` on ``day`` (the first one where it comes twice).
 
-    >>> at_wall_clock(date(2026, 7, 1), time(11), "Europe/Copenhagen").isoformat()
+    >>> at_wall_clock(date(2026, 7, 1), time(11), tz="Europe/Copenhagen").isoformat()
     '2026-07-01T09:00:00+00:00'
     """
     return datetime.combine(day, clock, ZoneInfo(tz)).astimezone(UTC)
@@ -49,19 +49,21 @@ def delivery_window(zone: BiddingZone, day: date) -> tuple[datetime, datetime]:
 
     Source: NEMO Committee, SDAC products methodology: 00:00-24:00 CET/CEST for every coupled zone.
     """
-    return at_wall_clock(day, time(0), zone.market_tz), at_wall_clock(day + timedelta(days=1), time(0), zone.market_tz)
+    return at_wall_clock(day, time(0), tz=zone.market_tz), at_wall_clock(
+        day + timedelta(days=1), time(0), tz=zone.market_tz
+    )
 
 
 def gate_closure(zone: BiddingZone, day: date) -> datetime | None:
     """When bids for delivery day ``day`` close (UTC), or None where the zone has no gate."""
     if zone.gate_closure is None:
         return None
-    return at_wall_clock(day - timedelta(days=1), zone.gate_closure, zone.market_tz)
+    return at_wall_clock(day - timedelta(days=1), zone.gate_closure, tz=zone.market_tz)
 
 
 def issue_time(zone: BiddingZone, day: date) -> datetime:
     """When the forecast of delivery day ``day`` is issued by default (UTC)."""
-    return at_wall_clock(day - timedelta(days=1), zone.issue_time, zone.market_tz)
+    return at_wall_clock(day - timedelta(days=1), zone.issue_time, tz=zone.market_tz)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Origins:
         return Origins(self.zone, self.task, self.issue_time[keep], self.start[keep], self.end[keep])
 
 
-def origins(zone: BiddingZone, first: date, last: date, *, task: Task = Task.DAY_AHEAD) -> Origins:
+def origins(zone: BiddingZone, *, first: date, last: date, task: Task = Task.DAY_AHEAD) -> Origins:
     """The origins that forecast the delivery days from ``first`` to ``last`` (exclusive).
 
     ``day_ahead`` has one a day, at the zone's issue time. ``next_24h`` has four a day, at 00, 06, 12 and 18 local time;
@@ -106,7 +108,7 @@ def origins(zone: BiddingZone, first: date, last: date, *, task: Task = Task.DAY
         # An issue of the day before may open the period.
         opening, closing = delivery_window(zone, first)[0], delivery_window(zone, last)[0]
         issue_days = [first - timedelta(days=1), *days]
-        clocks = [at_wall_clock(day, time(hour), zone.local_tz) for day in issue_days for hour in (0, 6, 12, 18)]
+        clocks = [at_wall_clock(day, time(hour), tz=zone.local_tz) for day in issue_days for hour in (0, 6, 12, 18)]
         pairs = [(at, next_24h_window(at)) for at in clocks]
         pairs = [(at, (start, end)) for at, (start, end) in pairs if opening <= start and end <= closing]
         issues, windows = [at for at, _ in pairs], [window for _, window in pairs]
@@ -154,21 +156,21 @@ def local_day(times: Times, tz: str) -> Times:
     return local_wall(times, tz).astype("datetime64[D]")
 
 
-def lagged(times: Times, days: int, tz: str) -> Times:
+def lagged(times: Times, days: int, *, tz: str) -> Times:
     """The same LOCAL clock time ``days`` days before ``times`` (UTC), as UTC instants.
 
     >>> monday = np.array(["2026-03-30T10:00"], "datetime64[us]")   # 12:00 CEST, the day after the clocks went forward
-    >>> str(lagged(monday, 2, "Europe/Copenhagen")[0])              # 12:00 CET
+    >>> str(lagged(monday, 2, tz="Europe/Copenhagen")[0])              # 12:00 CET
     '2026-03-28T11:00:00.000000'
     """
     return from_local_wall(local_wall(times, tz) - days * DAY, tz)
 
 
 def chain(asked: Origins, *, days: int) -> tuple[Origins, NDArray[np.bool_]]:
-    """``asked`` together with the regular origins between them and in the ``days`` days before: origins [O], which were asked [O]."""
+    """``asked`` with the regular origins between and in the ``days`` before: origins [O], and which were asked [O]."""
     zone = asked.zone
     first, last = local_day(asked.start[[0, -1]], zone.market_tz).astype(object)
-    regular = origins(zone, first - timedelta(days=days), last + timedelta(days=2), task=asked.task)
+    regular = origins(zone, first=first - timedelta(days=days), last=last + timedelta(days=2), task=asked.task)
     regular = regular.take((regular.issue_time < asked.issue_time[-1]) & ~np.isin(regular.start, asked.start))
     merged = [np.concatenate([getattr(regular, name), getattr(asked, name)]) for name in ("issue_time", "start", "end")]
     order = np.argsort(merged[0], kind="stable")

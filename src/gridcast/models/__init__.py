@@ -1,7 +1,8 @@
 """Recipes that are fitted, and what they become: one model a file.
 
-A `Recipe` is a frozen value; `Recipe.fit` RETURNS a `Fitted`, another type, which predicts, saves and is loaded by its recipe.
-A user's own recipe plugs in by an entry point of the group ``gridcast.models`` and passes ``tests/conformance``.
+A `Recipe` is a frozen value; `Recipe.fit` RETURNS a `Fitted`, another type, which predicts, saves and is loaded by
+its recipe. A user's own recipe plugs in by an entry point of the group ``gridcast.models`` and passes
+``tests/conformance``.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Fitted(Protocol):
     """A fitted model."""
 
     @property
-    def recipe(self) -> Recipe: ...
+    def recipe(self) -> Recipe:
+        """What it was fitted from."""
+        ...
 
     @property
     def held_out(self) -> Floats:
-        """[N] log forecasts of the training design's rows made without them (NaN where there is none); empty once loaded."""
+        """Log forecasts of the training rows made without them, [N], NaN where there is none; empty once loaded."""
         ...
 
     def predict(self, design: Design) -> Floats:

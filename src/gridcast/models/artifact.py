@@ -1,4 +1,4 @@
-"""A fitted model on disk: a folder of data-only files, ``model.json`` and ``arrays.safetensors``. No pickle anywhere."""
+"""A fitted model on disk: a folder of data-only files, ``model.json`` and ``arrays.safetensors``. No pickle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return json.loads((folder / _META).read_text(encoding="utf-8")), load_file(folder / _ARRAYS)
     except (OSError, ValueError, SafetensorError) as error:
         raise ArtifactMismatch(
-            f"{folder} holds no readable model ({error})", remedy="train the model again or restore the folder", path=str(folder)
+            f"{folder} holds no readable model ({error})",
+            remedy="train the model again or restore the folder",
+            path=str(folder),
         ) from error
 
 
@@ -57,4 +59,8 @@ def flatten(prefix: str, part: object) -> dict[str, NDArray[Any]]:
 def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The arrays whose dotted name is ``prefix`` and one more word, by that word."""
     head = f"{prefix}."
-    return {name[len(head) :]: values for name, values in arrays.items() if name.startswith(head) and "." not in name[len(head) :]}
+    return {
+        name[len(head) :]: values
+        for name, values in arrays.items()
+        if name.startswith(head) and "." not in name[len(head) :]
+    }

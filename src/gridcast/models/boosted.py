@@ -1,7 +1,7 @@
 """`boosted`: gradient-boosted trees on what `linear` leaves unexplained.
 
-Trees find the interactions that `linear` has no columns for. They learn its errors on rows it had not seen, so they need not
-rediscover the shape of a year. Direct: one model for all intervals, the lead time is a column.
+Trees find the interactions that `linear` has no columns for. They learn its errors on rows it had not seen, so they
+need not rediscover the shape of a year. Direct: one model for all intervals, the lead time is a column.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Boosted:
     def fit(self, design: Design, *, seed: int = 0, linear: FittedLinear | None = None) -> FittedBoosted:
         """Fit on the rows whose target is known.
 
-        The model is the mean of two, each trained without every other four-week block: the blocks left out calibrate the bands.
+        The model is the mean of two, each trained without every other four-week block: the blocks left out calibrate
+        the bands.
 
         Args:
             design: the training rows.
@@ -86,7 +87,9 @@ class Boosted:
             "seed": seed,
             "verbose": -1,
         }
-        return lightgbm.train(parameters, lightgbm.Dataset(columns, error, weight=weight, params={"verbose": -1}), self.rounds)
+        return lightgbm.train(
+            parameters, lightgbm.Dataset(columns, error, weight=weight, params={"verbose": -1}), self.rounds
+        )
 
     def load(self, folder: Path) -> FittedBoosted:
         """Read a fitted model back.
@@ -102,7 +105,9 @@ class Boosted:
             trees = tuple(lightgbm.Booster(model_str=text) for text in texts)
         except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:
             raise ArtifactMismatch(
-                f"{folder / _TREES} holds no readable trees ({error})", remedy="train the model again", path=str(folder / _TREES)
+                f"{folder / _TREES} holds no readable trees ({error})",
+                remedy="train the model again",
+                path=str(folder / _TREES),
             ) from error
         calibrated = Calibration(**artifact.under("calibration", arrays))
         return FittedBoosted(Boosted(**meta["recipe"]), Linear().load(folder / Linear.name), trees, calibrated)
@@ -124,9 +129,10 @@ class FittedBoosted:
         base = self.linear.point(design)
         columns = _columns(design, self.linear, base)[rows]
         point = base[rows] + np.mean([tree.predict(columns, num_threads=1) for tree in self.trees], axis=0)
-        return self.calibration.fan(point, design, rows)
+        return self.calibration.fan(point, design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write the model into a folder."""
         artifact.save(
             folder, meta={"recipe": asdict(self.recipe)}, arrays=artifact.flatten("calibration", self.calibration)
         )
@@ -135,7 +141,7 @@ class FittedBoosted:
 
 
 def _columns(design: Design, linear: FittedLinear, base: Floats) -> Floats:
-    """Columns of every row [N, K]: clock, calendar, weather, recent deviations, and the operator's forecast (NaN without)."""
+    """Columns of every row [N, K]: clock, calendar, weather, recent deviations, the operator's forecast if any."""
     yearday = (design.local_day - design.local_day.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.float64)
     lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
     calendar = [block.values for block in design.calendar if block.name not in _SMOOTH]
@@ -150,7 +156,7 @@ def _columns(design: Design, linear: FittedLinear, base: Floats) -> Floats:
             np.stack([design.slot / design.slots, yearday, lead, mu, base], axis=1),
             *calendar,
             *weather,
-            expected.deviations(design, linear.base, mu),
+            expected.deviations(design, expected=linear.base, mu=mu),
             expected.tso_columns(design, mu),
         ],
         axis=1,

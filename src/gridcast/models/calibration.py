@@ -1,7 +1,7 @@
-"""Bands that hold what they promise: split-conformal quantiles of held-out errors, scaled to the hour, the season and the day.
+"""Bands that hold what they promise: conformal quantiles of held-out errors, scaled to hour, season and kind of day.
 
-Source: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018, "Distribution-free predictive inference for regression" (normalised
-conformity scores, held-out errors).
+Source: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018, "Distribution-free predictive inference for regression"
+(normalised conformity scores, held-out errors).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Calibration:
         """The scale [M] of the given rows, in the unit of the errors it was learned from."""
         return self.slot[design.slot[rows]] * self.month[_month(design)[rows]] * self.kind[design.day_kind[rows]]
 
-    def fan(self, point: Floats, design: Design, rows: NDArray[np.bool_]) -> Floats:
+    def fan(self, point: Floats, *, design: Design, rows: NDArray[np.bool_]) -> Floats:
         """Quantiles in MW [M, Q] around the log point forecasts [M] of the given rows: they never cross."""
         return np.exp(point[:, None] + self.scale(design, rows)[:, None] * self.offsets)
 

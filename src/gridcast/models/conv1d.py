@@ -1,14 +1,15 @@
 """`conv1d`: dilated convolutions read a week of deviations and write the deviations of the day to come.
 
-The network sees what `expected` leaves unexplained, with the calendar and the weather of every hour beside it, past and future.
-Several of them, each trained without some four-week blocks, are averaged; the blocks left out calibrate the bands. Needs the
-extra ``deep``.
+The network sees what `expected` leaves unexplained, with the calendar and the weather of every hour beside it, past and
+future. Several of them, each trained without some four-week blocks, are averaged; the blocks left out calibrate the
+bands. Needs the extra ``deep``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcast.contracts import Design, Floats
-from gridcast.models import artifact, calibration, deep, expected
+from gridcast.market.days import HOUR
+from gridcast.models import artifact, calibration, deep, expected, known
 from gridcast.models.calibration import Calibration
 from gridcast.models.deep import Weights
 from gridcast.models.expected import Expected
@@ -26,11 +28,11 @@ from gridcast.models.windows import windows
 if TYPE_CHECKING:
     from torch import nn
 
-import os
-_LEVEL = int(os.environ.get('LEVEL', 28))
+_MAD_TO_SIGMA = 1.4826
+_LEAST_UNIT = 1e-4
 _LARGEST = 5.0
 """Columns and deviations beyond this many standard deviations are cut there, so a spike in the data moves little."""
-_CALENDAR = ("weekday", "season", "holiday", "around_holiday", "christmas", "christmas_day")
+_CALENDAR = ("weekday", "holiday", "around_holiday", "christmas", "christmas_day")
 """Blocks of the calendar that the network sees itself; the expectation knows them all."""
 
 
@@ -38,16 +40,19 @@ _CALENDAR = ("weekday", "season", "holiday", "around_holiday", "christmas", "chr
 class Conv1d:
     """The recipe.
 
-    ``members`` networks of ``channels`` channels see ``hours`` of the past; each is trained for ``epochs`` at a learning rate
-    that rises to ``rate`` and falls again, ``batch`` origins a step, with ``dropout`` and ``decay`` of its weights.
+    The level of the load is its median deviation from the expectation over ``level_days``; the networks see and
+    forecast how the load deviates from both. ``members`` networks of ``channels`` channels see ``hours`` of the past;
+    each is trained for ``epochs`` at a learning rate that rises to ``rate`` and falls again, ``batch`` origins a step,
+    with ``dropout`` and ``decay`` of its weights.
     """
 
     name: ClassVar[str] = "conv1d"
     half_life_days: float = 1500.0
     members: int = 3
     hours: int = 168
+    level_days: int = 7
     channels: int = 32
-    epochs: int = 15
+    epochs: int = 10
     rate: float = 3e-3
     batch: int = 32
     dropout: float = 0.1
@@ -61,24 +66,25 @@ class Conv1d:
             MissingExtra: torch or Lightning is not installed.
         """
         base = expected.fit(design, half_life_days=self.half_life_days)
-        mu = base.predict(design)
-        level = _level(design, mu)
-        deviation = expected.log_target(design) - mu - level
+        seen = _Seen.of(design, base, level_days=self.level_days)
+        deviation = expected.log_target(design) - seen.point
         rows = np.isfinite(deviation)
         with_tso = bool(np.isfinite(design.tso[rows]).mean() >= expected.ENOUGH_WEATHER)
-        view = _view(design, base, mu=mu, with_tso=with_tso, rows=rows)
+        unit = np.maximum(_MAD_TO_SIGMA * np.median(np.abs(deviation[rows])), _LEAST_UNIT)
+        past_columns, future_columns = seen.past_columns(), seen.future_columns(with_tso=with_tso)
+        view = View(*_moments(past_columns[rows]), *_moments(future_columns[rows]), np.array([unit]), with_tso)
 
         asked = np.bincount(design.origin[rows], minlength=len(design.origins)) > 0
-        past, future, row = view.windows(design, base, mu=mu, origins=asked, hours=self.hours)
-        wanted = np.where(row >= 0, np.clip(deviation / view.unit, -_LARGEST, _LARGEST)[row], np.nan)
+        past, future, row = view.windows(seen, origins=asked, hours=self.hours)
+        wanted = np.where(row >= 0, np.clip(deviation / unit, -_LARGEST, _LARGEST)[row], np.nan)
         fold = (expected.folds(design) % max(self.members, 2))[row[:, 0]]
-        weights, held_out = [], np.full(len(mu), np.nan)
+        weights, held_out = [], np.full(len(rows), np.nan)
         for member in range(self.members):
             out = fold == member
             weights.append(self._train([past[~out], future[~out], wanted[~out]], seed=seed + member))
-            steps = (row >= 0) & out[:, None]
             answer = _answer(self, weights[-1:], past=past[out], future=future[out])
-            held_out[row[steps]] = (mu + level)[row[steps]] + view.unit * answer[row[out] >= 0]
+            steps = row[out][row[out] >= 0]
+            held_out[steps] = seen.point[steps] + unit * answer[row[out] >= 0]
         held_out[~rows] = np.nan
         bands = calibration.fit(design, expected.log_target(design) - held_out)
         return FittedConv1d(self, base, view, tuple(weights), bands, held_out)
@@ -97,7 +103,7 @@ class Conv1d:
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
         return training.train(
-            lambda: _network(self, past=arrays[0].shape[2], future=arrays[1].shape[2]),
+            partial(_network, self, past=arrays[0].shape[2], future=arrays[1].shape[2]),
             arrays,
             loss=torch.nn.functional.l1_loss,
             optimizers=optimizers,
@@ -125,44 +131,6 @@ class Conv1d:
 
 
 @dataclass(frozen=True)
-class View:
-    """How the design's columns become what the network sees.
-
-    ``past_centre``, ``past_spread`` [F] and ``future_centre``, ``future_spread`` [G] standardise; ``unit`` [1] is a standard
-    deviation of the log load from its expectation.
-    """
-
-    past_centre: Floats
-    past_spread: Floats
-    future_centre: Floats
-    future_spread: Floats
-    unit: Floats
-    with_tso: bool
-
-    def windows(
-        self, design: Design, base: Expected, *, mu: Floats, origins: NDArray[np.bool_], hours: int
-    ) -> tuple[Floats, Floats, NDArray[np.intp]]:
-        """Past [O, T, 2 + F], future [O, H, G] and the future's rows [O, H] of the chosen origins.
-
-        The past's first channels are the deviation and whether it is known; what is not known is 0.
-        """
-        past = _scaled(_past_columns(design, base), self.past_centre, self.past_spread)
-        future = _future_columns(design, base, mu=mu, with_tso=self.with_tso)
-        level = _level_of_origins(design, mu)[origins]
-        view = windows(
-            design,
-            hours=hours,
-            past=np.concatenate([mu[:, None], past], axis=1),
-            future=_scaled(future, self.future_centre, self.future_spread),
-            origins=origins,
-        )
-        known = view.known & (view.load > 0)
-        deviation = (np.log(np.where(known, view.load, 1.0)) - view.past[:, :, 0] - level[:, None]) / self.unit
-        deviation = np.where(known, np.clip(deviation, -_LARGEST, _LARGEST), 0.0)
-        return np.concatenate([np.stack([deviation, known], axis=2), view.past[:, :, 1:]], axis=2), view.future, view.row
-
-
-@dataclass(frozen=True)
 class FittedConv1d:
     """What `Conv1d` fits. ``held_out`` [N] are the training rows' log forecasts made without them; it is not saved."""
 
@@ -180,12 +148,13 @@ class FittedConv1d:
             MissingExtra: torch is not installed.
         """
         rows = design.wanted_rows
-        mu = self.base.predict(design)
-        past, future, row = self.view.windows(design, self.base, mu=mu, origins=design.wanted, hours=self.recipe.hours)
-        answer = _answer(self.recipe, self.weights, past=past, future=future)
-        return self.calibration.fan((mu + _level(design, mu))[rows] + self.view.unit * answer[row >= 0], design, rows)
+        seen = _Seen.of(design, self.base, level_days=self.recipe.level_days)
+        past, future, row = self.view.windows(seen, origins=design.wanted, hours=self.recipe.hours)
+        answer = _answer(self.recipe, self.weights, past=past, future=future)[row >= 0]
+        return self.calibration.fan(seen.point[rows] + self.view.unit * answer, design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write data-only files."""
         networks = {
             name: values
             for member, weights in enumerate(self.weights)
@@ -201,6 +170,106 @@ class FittedConv1d:
         )
 
 
+@dataclass(frozen=True)
+class View:
+    """How the design's columns become what the network sees.
+
+    ``past_centre``, ``past_spread`` [F] and ``future_centre``, ``future_spread`` [G] standardise; ``unit`` [1] is a
+    standard deviation of the log load from expectation and level.
+    """
+
+    past_centre: Floats
+    past_spread: Floats
+    future_centre: Floats
+    future_spread: Floats
+    unit: Floats
+    with_tso: bool
+
+    def windows(
+        self, seen: _Seen, *, origins: NDArray[np.bool_], hours: int
+    ) -> tuple[Floats, Floats, NDArray[np.intp]]:
+        """Past [O, T, 2 + F], future [O, H, G] and the future's rows [O, H] of the chosen origins.
+
+        The past's first channels are the deviation and whether it is known; what is not known is 0.
+        """
+        past = _scaled(seen.past_columns(), self.past_centre, self.past_spread)
+        future = _scaled(seen.future_columns(with_tso=self.with_tso), self.future_centre, self.future_spread)
+        view = windows(
+            seen.design,
+            hours=hours,
+            past=np.concatenate([seen.mu[:, None], past], axis=1),
+            future=future,
+            origins=origins,
+        )
+        load = np.log(np.where(view.known & (view.load > 0), view.load, np.nan))
+        deviation = _scaled(load - view.past[:, :, 0], seen.level[origins][:, None], self.unit)
+        past = np.concatenate([np.stack([deviation, view.known], axis=2), view.past[:, :, 1:]], axis=2)
+        return past, view.future, view.row
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A design and what is expected of it: ``mu`` [N] by calendar and weather, ``level`` [O] by the days before.
+
+    Without the level a network learns to follow deviations as small as those it was trained among, and loses a load
+    that has drifted since.
+    """
+
+    design: Design
+    base: Expected
+    mu: Floats
+    level: Floats
+
+    @classmethod
+    def of(cls, design: Design, base: Expected, *, level_days: int) -> _Seen:
+        mu = base.predict(design)
+        newest = slice(level_days * design.slots)
+        recent = _deviation(design.recent_load[:, newest], design.recent_row[:, newest], mu)
+        return cls(design, base, mu, np.nan_to_num(known.median(recent)))
+
+    @property
+    def point(self) -> Floats:
+        """Log load that is expected of every row [N], its level included."""
+        return self.mu + self.level[self.design.origin]
+
+    def past_columns(self) -> Floats:
+        """What the network sees of a past row beside its deviation [N, F]: clock, kind of day, weather now."""
+        weekday = (self.design.local_day.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+        rest = (weekday >= 5) | (self.design.day_kind == 1)
+        weather_now = [values[:, :1] for values in self._weather()]
+        return np.concatenate([_clock(self.design, harmonics=1), rest[:, None], *weather_now], axis=1)
+
+    def future_columns(self, *, with_tso: bool) -> Floats:
+        """What it sees of a row to forecast [N, G]: clock, lead, size, calendar, weather, deviations at its lags."""
+        design = self.design
+        lead = (design.valid_time - design.origins.issue_time[design.origin]) / HOUR
+        columns = [
+            _clock(design, harmonics=3),
+            np.stack([lead, self.mu], axis=1),
+            *(block.values for block in design.calendar if block.name in _CALENDAR),
+            *self._weather(),
+            self._lags(),
+            *([expected.tso_columns(design, self.mu)] if with_tso else []),
+        ]
+        return np.concatenate(columns, axis=1)
+
+    def _lags(self) -> Floats:
+        """Deviations at the same clock on earlier days [N, L]; 0, as if at the level, where they are unknown."""
+        design, limit = self.design, _LARGEST * self.base.sigma[self.design.slot][:, None]
+        past = _deviation(design.lag_load, design.lag_row, self.mu) - self.level[design.origin][:, None]
+        past = np.clip(past, -limit, limit)
+        means = [known.mean(past[:, days]) for days in (slice(1, 8), [6, 13, 20, 27])]
+        return np.nan_to_num(np.stack([*(past[:, day - 1] for day in (1, 2, 7, 14)), *means], axis=1))
+
+    def _weather(self) -> list[Floats]:
+        """The weather that the expectation uses, without the bends."""
+        return [
+            block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
+            for block in self.design.weather
+            if block.name in self.base.weather
+        ]
+
+
 def _network(recipe: Conv1d, *, past: int, future: int) -> nn.Module:
     from gridcast.models.networks import Deviation
 
@@ -211,16 +280,14 @@ def _answer(recipe: Conv1d, weights: Sequence[Weights], *, past: Floats, future:
     """The mean of the networks' answers [O, H], in the view's unit."""
     with deep.needed_by(recipe.name):
         from gridcast.models import networks
-    network = _network(recipe, past=past.shape[2], future=future.shape[2])
-    return np.mean([networks.run(network, each, [past, future]) for each in weights], axis=0)
+    build = partial(_network, recipe, past=past.shape[2], future=future.shape[2])
+    answers = [networks.run(build, each, inputs=[past, future]) for each in weights]
+    return np.asarray(np.mean(answers, axis=0), np.float64)
 
 
-def _view(design: Design, base: Expected, *, mu: Floats, with_tso: bool, rows: NDArray[np.bool_]) -> View:
-    """The view whose columns have mean 0 and variance 1 on the given rows."""
-    past, future = _past_columns(design, base), _future_columns(design, base, mu=mu, with_tso=with_tso)
-    deviation = (expected.log_target(design) - mu - _level(design, mu))[rows]
-    unit = np.maximum(1.4826 * np.median(np.abs(deviation)), 1e-4)
-    return View(*_moments(past[rows]), *_moments(future[rows]), np.array([unit]), with_tso)
+def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats) -> Floats:
+    """Of past loads from what was expected of them, logarithmic; NaN where one of the two is unknown."""
+    return np.log(np.where((row >= 0) & (load > 0), load, np.nan)) - mu[np.maximum(row, 0)]
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats]:
@@ -240,72 +307,3 @@ def _scaled(values: Floats, centre: Floats, spread: Floats) -> Floats:
 def _clock(design: Design, *, harmonics: int) -> Floats:
     angle = 2 * np.pi * design.slot / design.slots
     return np.stack([turn(n * angle) for n in range(1, harmonics + 1) for turn in (np.sin, np.cos)], axis=1)
-
-
-def _weather(design: Design, base: Expected) -> list[Floats]:
-    """The weather that the expectation uses, without the bends."""
-    return [
-        block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
-        for block in design.weather
-        if block.name in base.weather
-    ]
-
-
-def _past_columns(design: Design, base: Expected) -> Floats:
-    """What the network sees of a past row beside its deviation [N, F]: clock, kind of day, weather now."""
-    weekday = (design.local_day.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-    rest = (weekday >= 5) | (design.day_kind == 1)
-    return np.concatenate(
-        [_clock(design, harmonics=1), rest[:, None], *(values[:, :1] for values in _weather(design, base))], axis=1
-    )
-
-
-def _future_columns(design: Design, base: Expected, *, mu: Floats, with_tso: bool) -> Floats:
-    """What the network sees of a row to forecast [N, G]: clock, lead time, calendar, weather, deviations at its lags."""
-    lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
-    return np.concatenate(
-        [
-            _clock(design, harmonics=3),
-            np.stack([lead, mu], axis=1),
-            *(block.values for block in design.calendar if block.name in _CALENDAR),
-            *_weather(design, base),
-            _lags(design, base, mu=mu),
-            *([expected.tso_columns(design, mu)] if with_tso else []),
-        ],
-        axis=1,
-    )
-
-
-def _level_of_origins(design: Design, mu: Floats) -> Floats:
-    """The median deviation of the four weeks before each issue [O]: how far the load has drifted from its expectation."""
-    return np.nan_to_num(_nanmedian(_deviations(design.recent_load[:, :_LEVEL*design.slots], design.recent_row[:, :_LEVEL*design.slots], mu)))
-
-
-def _level(design: Design, mu: Floats) -> Floats:
-    return _level_of_origins(design, mu)[design.origin]
-
-
-def _deviations(load: Floats, row: NDArray[np.intp], mu: Floats) -> Floats:
-    known = (row >= 0) & (load > 0)
-    return np.where(known, np.log(np.where(known, load, 1.0)) - mu[np.maximum(row, 0)], np.nan)
-
-
-def _nanmedian(v):
-    import warnings
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.nanmedian(v, axis=1)
-
-
-def _nanmean(v):
-    import warnings
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.nanmean(v, axis=1)
-
-
-def _lags(design, base, *, mu):
-    lag = _deviations(design.lag_load, design.lag_row, mu) - _level(design, mu)[:, None]
-    limit = 5 * base.sigma[design.slot][:, None]
-    lag = np.clip(lag, -limit, limit)
-    return np.nan_to_num(np.stack([*(lag[:, d - 1] for d in (1, 2, 7, 14)), _nanmean(lag[:, 1:8]), _nanmean(lag[:, [6, 13, 20, 27]])], axis=1))

@@ -1,7 +1,7 @@
 """`conv1d_classic`: the classic window network as it was published, 96 hours of 12 features in, 24 hours out.
 
-Linear but for its pooling, hourly, without weather: a bar from the past, kept exact so that others can be measured by it. Its
-scalers are saved inside, and it looks at a window that was public. Needs the extra ``deep``.
+Linear but for its pooling, hourly, without weather: a bar from the past, kept exact so that others can be measured by
+it. Its scalers are saved inside, and it looks at a window that was public. Needs the extra ``deep``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gridcast.errors import TooLittleHistory
 from gridcast.market.days import HOUR, Task, Times, local_wall
 from gridcast.market.daytypes import day_types
 from gridcast.market.zones import BiddingZone
-from gridcast.models import artifact, calibration, deep, expected
+from gridcast.models import artifact, calibration, deep, expected, known
 from gridcast.models.calibration import Calibration
 from gridcast.models.deep import Weights
 from gridcast.models.windows import windows
@@ -65,7 +65,7 @@ class Scaler:
 
 @dataclass(frozen=True)
 class Conv1dClassic:
-    """The recipe: ``epochs`` at most at learning rate ``rate``, ``batch`` origins a step, ``patience`` epochs without gain."""
+    """The recipe: at most ``epochs``, ``patience`` of them without gain; ``batch`` origins a step at ``rate``."""
 
     name: ClassVar[str] = "conv1d_classic"
     epochs: int = 20
@@ -152,8 +152,9 @@ class Conv1dClassic:
 class FittedConv1dClassic:
     """What `Conv1dClassic` fits.
 
-    ``shape`` [S] is the load of each interval of the day over that of its hour; ``skip`` is how many of the newest hours are
-    usually not public, so the windows end before them. ``held_out`` [N], known for the latest origins, is not saved.
+    ``shape`` [S] is the load of each interval of the day over that of its hour; ``skip`` is how many of the newest
+    hours are usually not public, so the windows end before them. ``held_out`` [N], known for the latest origins, is
+    not saved.
     """
 
     recipe: Conv1dClassic
@@ -172,7 +173,7 @@ class FittedConv1dClassic:
         """
         with deep.needed_by(self.recipe.name):
             from gridcast.models import networks
-        load = self.scaler.load(networks.run(_network(), self.weights, [self.scaler.features(raw)]))
+        load = self.scaler.load(networks.run(_network, self.weights, inputs=[self.scaler.features(raw)]))
         return np.maximum(load, _LEAST_LOAD * self.scaler.load_centre)
 
     def predict(self, design: Design) -> Floats:
@@ -181,9 +182,10 @@ class FittedConv1dClassic:
         hourly = np.full((len(design.origins), HOURS_OUT), np.nan)
         hourly[design.wanted] = self.megawatts(raw_windows(design, origins=design.wanted, skip=self.skip))
         point = np.log(hourly[design.origin[rows], _hour(design)[rows]] * self.shape[design.slot[rows]])
-        return self.calibration.fan(point, design, rows)
+        return self.calibration.fan(point, design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write data-only files."""
         artifact.save(
             folder,
             meta={"recipe": asdict(self.recipe), "skip": self.skip},
@@ -207,7 +209,7 @@ def raw_windows(design: Design, *, origins: NDArray[np.bool_], skip: int) -> Flo
     """
     view = windows(design, origins=origins, hours=HOURS_IN + _WEEK, skip=skip)
     load = np.where(np.isfinite(view.load[:, _WEEK:]), view.load[:, _WEEK:], view.load[:, :HOURS_IN])
-    load = _held(_held(load)[:, ::-1])[:, ::-1]
+    load = known.held(known.held(load)[:, ::-1])[:, ::-1]
     return np.concatenate([load[:, :, None], clock_features(view.time[:, _WEEK:], design.zone)], axis=2)
 
 
@@ -254,8 +256,8 @@ def _scaler(raw: Floats, load: Floats) -> Scaler:
 def _usual_delay(design: Design) -> int:
     """How many of the newest hours are not public when a forecast is issued, as a rule."""
     load = windows(design, origins=np.ones(len(design.origins), np.bool_), hours=_WEEK).load
-    known = np.isfinite(load[:, ::-1])
-    delays = known.argmax(axis=1)[known.any(axis=1)]
+    public = np.isfinite(load[:, ::-1])
+    delays = public.argmax(axis=1)[public.any(axis=1)]
     return int(np.median(delays)) if len(delays) else 0
 
 
@@ -267,7 +269,7 @@ def _hour(design: Design) -> NDArray[np.intp]:
 
 
 def _hourly_target(design: Design) -> Floats:
-    """The mean load of each origin's hours [O, 24]; NaN where an interval of it is unknown, or the clock skips the hour."""
+    """The mean load of each origin's hours [O, 24]; NaN where a part of it is unknown, or the clock skips the hour."""
     total, count = np.zeros((2, len(design.origins), HOURS_OUT))
     place = (design.origin, _hour(design))
     np.add.at(total, place, np.where(design.target > 0, design.target, np.nan))
@@ -276,18 +278,11 @@ def _hourly_target(design: Design) -> Floats:
 
 
 def _within_hours(design: Design, hourly: Floats, *, rows: NDArray[np.bool_]) -> Floats:
-    """The load of each interval of the day over that of its hour [S], the mean of the chosen rows: 1 for hourly data."""
+    """The load of each interval of the day over that of its hour [S], mean of the chosen rows: 1 for hourly data."""
     if design.slots == HOURS_OUT:
         return np.ones(design.slots)
     ratio = design.target / hourly[design.origin, _hour(design)]
-    known = rows & np.isfinite(ratio)
-    count = np.bincount(design.slot[known], minlength=design.slots)
-    total = np.bincount(design.slot[known], weights=ratio[known], minlength=design.slots)
+    usable = rows & np.isfinite(ratio)
+    count = np.bincount(design.slot[usable], minlength=design.slots)
+    total = np.bincount(design.slot[usable], weights=ratio[usable], minlength=design.slots)
     return np.where(count > 0, total / np.maximum(count, 1), 1.0)
-
-
-def _held(values: Floats) -> Floats:
-    """Missing values replaced by the last known one of their row."""
-    steps = np.arange(values.shape[1])
-    last = np.maximum.accumulate(np.where(np.isfinite(values), steps, 0), axis=1)
-    return np.take_along_axis(values, last, axis=1)

@@ -17,7 +17,7 @@ from gridcast.models.calibration import Calibration
 from gridcast.models.linear import FittedLinear
 
 _TO_EQUAL = 0.5
-"""How far the learned weights are drawn to equal ones: forecast combinations that ignore this lose to the plain mean."""
+"""How far the learned weights are drawn to equal ones: combinations that are not lose to the plain mean."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,13 @@ class FittedEnsemble:
         """Quantiles in MW of the wanted rows, [M, Q]."""
         rows = design.wanted_rows
         medians = np.log(np.stack([member.predict(design)[:, MEDIAN] for member in self.members], axis=1))
-        return self.calibration.fan(medians @ self.weights, design, rows)
+        return self.calibration.fan(medians @ self.weights, design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write the model into a folder."""
         meta: dict[str, Any] = {"recipe": asdict(self.recipe)}
-        artifact.save(folder, meta=meta, arrays={"weights": self.weights} | artifact.flatten("calibration", self.calibration))
+        artifact.save(
+            folder, meta=meta, arrays={"weights": self.weights} | artifact.flatten("calibration", self.calibration)
+        )
         for member in self.members:
             member.save(folder / member.recipe.name)

@@ -1,7 +1,7 @@
 """What the calendar and the weather make us expect, and how the load has lately deviated from it.
 
-Models work in the logarithm of the load, where effects multiply. They see past loads as deviations from the expectation of
-those very intervals, so a lag that falls on a holiday or a heat wave says as much as any other.
+Models work in the logarithm of the load, where effects multiply. They see past loads as deviations from the
+expectation of those very intervals, so a lag that falls on a holiday or a heat wave says as much as any other.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def penalty(design: Design) -> dict[str, float]:
 def static_columns(design: Design, weather: tuple[str, ...]) -> list[Columns]:
     """Calendar and weather, the part of a row that is no past load."""
     calendar = [Columns(block.name, block.values) for block in design.calendar]
-    return calendar + [Columns("weather", block.values, scaled=True) for block in design.weather if block.name in weather]
+    return calendar + [
+        Columns("weather", block.values, scaled=True) for block in design.weather if block.name in weather
+    ]
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def fit(design: Design, *, half_life_days: float) -> Expected:
     return Expected(fitted, weather, np.maximum(sigma, 1e-4))
 
 
-def deviations(design: Design, expected: Expected, mu: Floats) -> Floats:
+def deviations(design: Design, *, expected: Expected, mu: Floats) -> Floats:
     """How past loads deviated from what was expected of them, [N, D]; 0 where the past is unknown.
 
     Deviations beyond five robust standard deviations are cut there, so a spike in the data moves nothing.
@@ -150,7 +152,9 @@ def deviations(design: Design, expected: Expected, mu: Floats) -> Floats:
         mu: its prediction for every row [N].
     """
     lag = _deviation(design.lag_load, design.lag_row, mu, expected.sigma[design.slot][:, None])
-    recent = _deviation(design.recent_load, design.recent_row, mu, expected.sigma[design.slot][np.maximum(design.recent_row, 0)])
+    recent = _deviation(
+        design.recent_load, design.recent_row, mu, expected.sigma[design.slot][np.maximum(design.recent_row, 0)]
+    )
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
     by_origin = [_mean(recent[:, : hours * per_hour]) for hours in _RECENT_HOURS]
     lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
@@ -181,7 +185,8 @@ def _mean(values: Floats) -> Floats:
 def tso_columns(design: Design, mu: Floats) -> Floats:
     """What the operator's forecast adds to ``mu`` [N], and how it erred lately, [N, 5]: NaN where there is no forecast.
 
-    The errors are those of the same local clock 1, 2 and 7 days before, their mean over 2-8 days, and the last 24 hours'.
+    The errors are those of the same local clock 1, 2 and 7 days before, their mean over 2-8 days, and the last 24
+    hours'.
     """
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
 

@@ -1,7 +1,7 @@
 """`linear`: one spline-ridge model per interval of the day.
 
-First what the calendar and the weather make us expect; then the same columns once more beside the recent deviations from that
-expectation and, where it was public, what the operator's own forecast adds. About a CPU-second a fit.
+First what the calendar and the weather make us expect; then the same columns once more beside the recent deviations
+from that expectation and, where it was public, what the operator's own forecast adds. About a CPU-second a fit.
 """
 
 from __future__ import annotations
@@ -84,9 +84,10 @@ class FittedLinear:
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]."""
         rows = design.wanted_rows
-        return self.calibration.fan(self.point(design)[rows], design, rows)
+        return self.calibration.fan(self.point(design)[rows], design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write the model into a folder."""
         artifact.save(
             folder,
             meta={"recipe": asdict(self.recipe), "weather": self.base.weather, "with_tso": self.with_tso},
@@ -99,7 +100,7 @@ class FittedLinear:
 def _columns(design: Design, base: Expected, *, with_tso: bool) -> list[Columns]:
     mu = base.predict(design)
     columns = expected.static_columns(design, base.weather)
-    columns.append(Columns("load", expected.deviations(design, base, mu)))
+    columns.append(Columns("load", expected.deviations(design, expected=base, mu=mu)))
     if with_tso:
         columns.append(Columns("tso", expected.tso_columns(design, mu)))
     return columns

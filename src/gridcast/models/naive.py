@@ -30,6 +30,11 @@ class Naive:
         return FittedNaive(self, calibration.fit(design, target - point), point)
 
     def load(self, folder: Path) -> FittedNaive:
+        """Read a fitted model back.
+
+        Raises:
+            ArtifactMismatch: a file is absent or damaged.
+        """
         _, arrays = artifact.load(folder)
         return FittedNaive(self, Calibration(**artifact.under("calibration", arrays)))
 
@@ -45,9 +50,10 @@ class FittedNaive:
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]; NaN where the load seven days before is unknown."""
         rows = design.wanted_rows
-        return self.calibration.fan(_point(design)[rows], design, rows)
+        return self.calibration.fan(_point(design)[rows], design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write the model into a folder."""
         artifact.save(folder, meta={"recipe": {}}, arrays=artifact.flatten("calibration", self.calibration))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,8 @@ class Classic(nn.Module):
 
     def forward(self, past: Tensor) -> Tensor:
         """[B, T, F] to [B, out]."""
-        return self.body(past.transpose(1, 2))
+        answer: Tensor = self.body(past.transpose(1, 2))
+        return answer
 
 
 class _Residual(nn.Module):
@@ -51,14 +52,15 @@ class _Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.change(x)
+        changed: Tensor = x + self.change(x)
+        return changed
 
 
 class Deviation(nn.Module):
     """How the load will deviate from what is expected, from how it lately did.
 
-    Dilated convolutions read the past [B, T, F] and leave one vector of what matters in it; convolutions along the future
-    [B, H, G] see that vector at every step. The sum of their answer and a linear one is the deviation [B, H].
+    Dilated convolutions read the past [B, T, F] and leave one vector of what matters in it; convolutions along the
+    future [B, H, G] see that vector at every step. The sum of their answer and a linear one is the deviation [B, H].
     """
 
     def __init__(self, *, past: int, future: int, channels: int, dropout: float) -> None:
@@ -83,7 +85,8 @@ class Deviation(nn.Module):
         seen = self.read(past.transpose(1, 2))
         context = self.keep(torch.cat([seen.mean(dim=2), seen[:, :, -1]], dim=1))
         ahead = future.transpose(1, 2)
-        return (self.write(self.enter(ahead) + context[:, :, None]) + self.linear(ahead)).squeeze(1)
+        answer: Tensor = self.write(self.enter(ahead) + context[:, :, None]) + self.linear(ahead)
+        return answer.squeeze(1)
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
@@ -91,8 +94,10 @@ def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
     return {name: tensor.detach().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
-def run(network: nn.Module, weights: Weights, inputs: Sequence[Floats]) -> Floats:
-    """The network's answer for every row of the inputs [B, ...], in double precision, so that a batch's size does not show."""
+def run(build: Callable[[], nn.Module], weights: Weights, *, inputs: Sequence[Floats]) -> Floats:
+    """The network's answer for every row of the inputs [B, ...], in double precision: a batch's size does not show."""
+    with torch.random.fork_rng(devices=[]):  # its first weights, soon overwritten, are drawn from the common generator
+        network = build()
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     network.load_state_dict({name: torch.tensor(values).reshape(shapes[name]) for name, values in weights.items()})
     network.double().eval()

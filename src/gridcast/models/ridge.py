@@ -29,8 +29,9 @@ class Columns:
 class SlotRidge:
     """Fitted coefficients.
 
-    ``coefficients`` [V, S, K] for V variants (the first uses all columns, each later one leaves kinds out), S intervals of the
-    day and K columns; ``kept`` [V, K] says which columns a variant uses; ``centre`` and ``scale`` [K] standardise.
+    ``coefficients`` [V, S, K] for V variants (the first uses all columns, each later one leaves kinds out), S
+    intervals of the day and K columns; ``kept`` [V, K] says which columns a variant uses; ``centre`` and ``scale``
+    [K] standardise.
     """
 
     coefficients: Floats
@@ -39,7 +40,7 @@ class SlotRidge:
     scale: Floats
 
     def predict(self, columns: Sequence[Columns], slot: NDArray[np.intp]) -> Floats:
-        """The regression's value for each row [N], by the first variant whose columns are all known; NaN where none is."""
+        """The value for each row [N], by the first variant whose columns are all known; NaN where none is."""
         values = (np.concatenate([each.values for each in columns], axis=1) - self.centre) / self.scale
         known = np.isfinite(values)
         filled = np.where(known, values, 0.0)
@@ -64,11 +65,9 @@ def fit(
     """Fit on the rows whose target is known.
 
     Args:
-        columns: the regressors; their order is the contract with `SlotRidge.predict`.
-        target: [N], NaN where unknown.
-        slot: [N] interval of the day, 0 .. ``slots`` - 1.
-        weight: [N] how much each row counts.
-        penalty: of each kind of column, added to the diagonal of the normal equations: a prior, so more rows outweigh it.
+        columns: the regressors; their order is the contract with `SlotRidge.predict`. target: [N], NaN where unknown.
+            slot: [N] interval of the day, 0 .. ``slots`` - 1. weight: [N] how much each row counts. penalty: of each
+            kind of column, added to the diagonal of the normal equations: a prior, so more rows outweigh it.
         fold: [N] 0 .. F-1; each fold is predicted by a fit without it. None: no held-out predictions.
         optional: for each variant beyond the first, the kinds of column it does without.
 
@@ -99,8 +98,9 @@ def fit(
         gram, moment = weighted.T @ x + np.diag(prior[seen]), weighted.T @ y
         for variant, use in enumerate(kept[:, seen]):
             coefficients[variant, each, kept[variant]] = np.linalg.solve(gram[np.ix_(use, use)], moment[use])
-        for number in () if fold is None else np.unique(fold[rows]):
-            out = fold[rows] == number
+        parts = np.zeros(0) if fold is None else fold[rows]
+        for number in np.unique(parts):
+            out = parts == number
             without = np.linalg.solve(gram - weighted[out].T @ x[out], moment - weighted[out].T @ y[out])
             held_out[rows[out]] = x[out] @ without
     return SlotRidge(coefficients, kept, centre, scale), held_out
@@ -113,6 +113,4 @@ def _weights(x: Floats, y: Floats, weight: Floats, prior: Floats) -> Floats:
     error = np.abs(y - x @ first)
     sigma = _MAD_TO_SIGMA * np.median(error)
     says = weight * np.minimum(1.0, _HUBER * sigma / np.maximum(error, _NOTHING))
-    return says
-
-
+    return np.asarray(says, np.float64)

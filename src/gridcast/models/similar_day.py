@@ -1,7 +1,7 @@
 """`similar_day`: what the load was at this clock on the latest days of the same kind, brought to today's level.
 
-What a dispatcher does with a calendar and a pencil: nothing is learned but the bands. Days are Mondays, Tuesdays to Thursdays,
-Fridays, Saturdays and Sundays; a public holiday counts as a Sunday, a bridge day as a Saturday.
+What a dispatcher does with a calendar and a pencil: nothing is learned but the bands. Days are Mondays, Tuesdays to
+Thursdays, Fridays, Saturdays and Sundays; a public holiday counts as a Sunday, a bridge day as a Saturday.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gridcast.contracts import Design, Floats
 from gridcast.market.days import Times
 from gridcast.market.daytypes import day_types
 from gridcast.market.zones import BiddingZone
-from gridcast.models import artifact, calibration
+from gridcast.models import artifact, calibration, known
 from gridcast.models.calibration import Calibration
 
 _SATURDAY, _SUNDAY = 3, 4
@@ -30,8 +30,9 @@ _CLIP = 0.2
 class SimilarDay:
     """The recipe.
 
-    A similar day's weight halves every ``half_life_days`` of age. The level is what the load of the last ``level_hours`` was of
-    its own similar days; ``follow`` is the share of that ratio that lasts until the forecast interval.
+    A similar day's weight halves every ``half_life_days`` of age. The level is what the load of the last
+    ``level_hours`` was of its own similar days; ``follow`` is the share of that ratio that lasts until the forecast
+    interval.
     """
 
     name: ClassVar[str] = "similar_day"
@@ -59,26 +60,24 @@ class SimilarDay:
         return FittedSimilarDay(SimilarDay(**meta["recipe"]), Calibration(**artifact.under("calibration", arrays)))
 
     def point(self, design: Design) -> Floats:
-        """Log of the median forecast of every row [N]; NaN where no load of the last four weeks is known at its clock."""
+        """Log of the median forecast of every row [N]; NaN where no load of four weeks is known at its clock."""
         like = self._like(design)
         newest = self.level_hours * int(np.timedelta64(1, "h") / design.resolution)
-        load, row = _first_known(design, newest)
-        known = row >= 0
-        ratio = np.log(np.where(known, load, 1.0)) - like[np.maximum(row, 0)]
-        level = _weighted_mean(np.clip(ratio, -_CLIP, _CLIP), known & np.isfinite(ratio))
-        return like + self.follow * np.nan_to_num(level)[design.origin]
+        load, row = _newest_known(design, newest)
+        ratio = np.log(np.where(row >= 0, load, np.nan)) - like[np.maximum(row, 0)]
+        level = np.nan_to_num(known.mean(np.clip(ratio, -_CLIP, _CLIP)))
+        return like + self.follow * level[design.origin]
 
     def _like(self, design: Design) -> Floats:
         """Log of the mean load at the row's clock on its similar days [N], of all days where none is similar."""
         days = np.arange(1, design.lag_load.shape[1] + 1)
         day = design.local_day.astype("datetime64[D]")
         kind = _day_classes(design.zone, day[:, None] - np.append(0, days))
-        known = design.lag_load > 0
-        similar = known & (kind[:, 1:] == kind[:, :1])
-        similar = np.where(similar.any(axis=1, keepdims=True), similar, known)
-        load = np.log(np.where(known, design.lag_load, 1.0))
-        centre = _median(load, similar)[:, None]
-        return _weighted_mean(np.clip(load, centre - _CLIP, centre + _CLIP), similar * 0.5 ** (days / self.half_life_days))
+        load = np.log(np.where(design.lag_load > 0, design.lag_load, np.nan))
+        similar = np.where(kind[:, 1:] == kind[:, :1], load, np.nan)
+        similar = np.where(np.isfinite(similar).any(axis=1, keepdims=True), similar, load)
+        centre = known.median(similar)[:, None]
+        return known.mean(np.clip(similar, centre - _CLIP, centre + _CLIP), 0.5 ** (days / self.half_life_days))
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,10 @@ class FittedSimilarDay:
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]."""
         rows = design.wanted_rows
-        return self.calibration.fan(self.recipe.point(design)[rows], design, rows)
+        return self.calibration.fan(self.recipe.point(design)[rows], design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
+        """Write data-only files."""
         artifact.save(
             folder, meta={"recipe": asdict(self.recipe)}, arrays=artifact.flatten("calibration", self.calibration)
         )
@@ -109,24 +109,8 @@ def _day_classes(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
     return np.asarray(classes[(days - span[0]).astype(np.intp)], np.intp)
 
 
-def _first_known(design: Design, count: int) -> tuple[Floats, NDArray[np.intp]]:
+def _newest_known(design: Design, count: int) -> tuple[Floats, NDArray[np.intp]]:
     """The ``count`` newest known loads of each origin and the rows that forecast them, [O, count]."""
     row = np.where(design.recent_load > 0, design.recent_row, -1)
     newest = np.argsort(row < 0, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(design.recent_load, newest, axis=1), np.take_along_axis(row, newest, axis=1)
-
-
-def _median(values: Floats, chosen: NDArray[np.bool_]) -> Floats:
-    """Median of the chosen values of each row; NaN where there is none."""
-    ordered = np.sort(np.where(chosen, values, np.inf), axis=1)
-    count = chosen.sum(axis=1)
-    middle = np.stack([np.maximum(count - 1, 0) // 2, count // 2], axis=1)
-    pair = np.take_along_axis(ordered, np.minimum(middle, values.shape[1] - 1), axis=1)
-    return np.where(count > 0, np.where(np.isfinite(pair), pair, 0.0).mean(axis=1), np.nan)
-
-
-def _weighted_mean(values: Floats, weight: Floats | NDArray[np.bool_]) -> Floats:
-    """Weighted mean of each row; NaN where every weight is 0."""
-    total = weight.sum(axis=1)
-    summed = (np.where(weight > 0, values, 0.0) * weight).sum(axis=1)
-    return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)

@@ -75,7 +75,7 @@ def train(
         build: makes the network; its first weights are drawn by ``seed``.
         arrays: inputs and, last, the target, each [B, ...]; steps whose target is NaN do not count.
         loss: of answers and targets that are known, each [K].
-        optimizers: from the network to Lightning's optimizers; a scheduler may monitor ``validation``, the validation loss.
+        optimizers: from the network to Lightning's optimizers; a scheduler may monitor ``validation``, the loss there.
         batch: how many rows a step.
         epochs: how often every row is seen, at most.
         seed: of the first weights, the order of the rows and the dropout.
@@ -115,8 +115,11 @@ def train(
 
 @contextmanager
 def _alone(seed: int) -> Iterator[None]:
-    """Seeded and silent inside; outside, torch's generator, threads and switches, the loggers and warnings are as before."""
-    strict, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    """Seeded and silent inside; outside, torch's generator and switches, the loggers and warnings are as before."""
+    strict, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with torch.random.fork_rng(devices=[]), networks.one_thread(), warnings.catch_warnings():

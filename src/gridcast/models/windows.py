@@ -18,10 +18,10 @@ from gridcast.market.days import HOUR, Times
 class Windows:
     """T past hours, oldest first, and H intervals to forecast at each of O origins.
 
-    Past: ``time`` [O, T] the start of each whole hour, ``load`` [O, T] its mean in MW (NaN unless all of it is known), ``past``
-    [O, T, F] the mean columns of the rows that forecast it, ``known`` [O, T] whether its load and these are known; ``past`` is 0
-    where they are not. Future: ``future`` [O, H, G] columns and ``row`` [O, H] number of the row in the design. H is that of
-    a 25-hour day: a shorter window ends in rows of -1, columns of 0.
+    Past: ``time`` [O, T] the start of each whole hour, ``load`` [O, T] its mean in MW (NaN unless all of it is known),
+    ``past`` [O, T, F] the mean columns of the rows that forecast it, ``known`` [O, T] whether its load and these are
+    known; ``past`` is 0 where they are not. Future: ``future`` [O, H, G] columns and ``row`` [O, H] number of the row
+    in the design. H is that of a 25-hour day: a shorter window ends in rows of -1, columns of 0.
     """
 
     time: Times
@@ -54,7 +54,7 @@ def windows(
         past: [N, F] what is to be seen of a row once it is past; finite. Nothing unless given.
         future: [N, G] what is to be seen of a row while it is to be forecast; finite. Nothing unless given.
         origins: [O] whose windows; the wanted ones unless given.
-        skip: how many of the newest hours to leave out, as the windows end with the last hour that is usually published.
+        skip: how many of the newest hours to leave out, as the windows end with the last hour usually published.
     """
     nothing = np.empty((len(design.valid_time), 0))
     past, future = (nothing if columns is None else columns for columns in (past, future))
@@ -64,13 +64,13 @@ def windows(
     at = (chosen[:, None, None], np.where(reached, place, 0))
     load = np.where(reached, design.recent_load[at], np.nan)
     past_row = np.where(reached, design.recent_row[at], -1)
-    known = (past_row >= 0).all(axis=2)
+    known: NDArray[np.bool_] = np.asarray((past_row >= 0).all(axis=2))
     row = future_rows(design)[chosen]
     newest = design.origins.issue_time[chosen].astype("datetime64[h]").astype("datetime64[us]")
     return Windows(
-        time=newest[:, None] - np.arange(hours + skip, skip, -1) * HOUR,
+        time=np.subtract(newest[:, None], np.arange(hours + skip, skip, -1) * HOUR),
         load=load.mean(axis=2),
-        past=np.where(known[:, :, None], past[np.maximum(past_row, 0)].mean(axis=2), 0.0),
+        past=np.where(known[..., None], past[np.maximum(past_row, 0)].mean(axis=2), 0.0),
         known=known,
         future=np.where(row[:, :, None] >= 0, future[np.maximum(row, 0)], 0.0),
         row=row,

@@ -128,7 +128,7 @@ class _World:
 
     @classmethod
     def of(cls, zone: BiddingZone, *, seed: int, start: date, end: date) -> _World:
-        first, last = (instant(at_wall_clock(day, time(0), zone.local_tz)) for day in (start, end))
+        first, last = (instant(at_wall_clock(day, time(0), tz=zone.local_tz)) for day in (start, end))
         utc = np.arange(first, last, HOUR)
         wall = local_wall(utc, zone.local_tz)
         day = wall.astype("datetime64[D]")

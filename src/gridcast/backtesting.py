@@ -1,7 +1,7 @@
 """Rolling-origin backtest: the forecasts that would have been issued, by the code that issues them.
 
-Models are refitted at the start of every month of delivery days, on what was public at the issue time of the month's first
-origin; every forecast sees only what was public at its own.
+Models are refitted at the start of every month of delivery days, on what was public at the issue time of the month's
+first origin; every forecast sees only what was public at its own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,18 @@ from gridcast.store import snapshot
 
 WORKERS = 2
 """Refits that run side by side; each keeps to one thread."""
+SCORES = (
+    "mae_mw",
+    "rmse_mw",
+    "mape_pct",
+    "bias_mw",
+    "crps_mw",
+    "coverage_80_pct",
+    "coverage_95_pct",
+    "skill_vs_naive",
+    "skill_vs_tso",
+)
+"""What a model is scored by, None where there is nothing to score."""
 _JUMP = 0.2
 _FAULT_HOURS = 6
 _AROUND_DAYS = 21
@@ -49,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a model would have issued: ``fan`` [N, Q] in MW for the rows of `Backtest`, and what it cost in CPU seconds."""
+    """What a model would have issued, and its cost: ``fan`` [N, Q] in MW for the rows of `Backtest`, CPU seconds."""
 
     fan: Floats
     fit_seconds: float
@@ -60,7 +72,7 @@ class Replay:
 class Backtest:
     """Forecasts and actuals of every (origin, interval) row [N].
 
-    ``actual`` is NaN where the row is excluded; ``naive`` and ``tso`` are the reference points, NaN where there is none.
+    ``actual`` is NaN where the row is excluded; ``naive`` and ``tso`` are reference points, NaN where there is none.
     """
 
     plan: Plan
@@ -98,25 +110,29 @@ class Backtest:
             truth = self.actual[both]
             return metrics.skill(metrics.mae(truth, fan[both, MEDIAN]), metrics.mae(truth, reference[both]))
 
-        scored = rows.any()
-        return {
-            "mae_mw": metrics.mae(actual, point) if scored else None,
-            "rmse_mw": metrics.rmse(actual, point) if scored else None,
-            "mape_pct": metrics.mape(actual, point) if scored else None,
-            "bias_mw": metrics.bias(actual, point) if scored else None,
-            "crps_mw": metrics.crps(actual, fan[rows], quantiles=QUANTILES) if scored else None,
-            "coverage_80_pct": metrics.coverage(actual, _band(fan, 0.1)[rows], _band(fan, 0.9)[rows]) if scored else None,
-            "coverage_95_pct": metrics.coverage(actual, _band(fan, 0.025)[rows], _band(fan, 0.975)[rows]) if scored else None,
-            "skill_vs_naive": against(self.naive),
-            "skill_vs_tso": against(self.tso),
+        counts = {
             "n": int(rows.sum()),
             "origins": len(np.unique(self.origin[rows])),
             "fit_seconds": round(replay.fit_seconds, 3),
             "predict_seconds": round(replay.predict_seconds, 3),
         }
+        if not rows.any():
+            return dict.fromkeys(SCORES) | counts
+        shown = fan[rows]
+        return {
+            "mae_mw": metrics.mae(actual, point),
+            "rmse_mw": metrics.rmse(actual, point),
+            "mape_pct": metrics.mape(actual, point),
+            "bias_mw": metrics.bias(actual, point),
+            "crps_mw": metrics.crps(actual, shown, quantiles=QUANTILES),
+            "coverage_80_pct": metrics.coverage(actual, low=_band(shown, 0.1), high=_band(shown, 0.9)),
+            "coverage_95_pct": metrics.coverage(actual, low=_band(shown, 0.025), high=_band(shown, 0.975)),
+            "skill_vs_naive": against(self.naive),
+            "skill_vs_tso": against(self.tso),
+        } | counts
 
     def forecasts(self) -> pl.DataFrame:
-        """Every replayed forecast as a Forecast table with the actual beside it; ``model_version`` is ``backtest:<model>``."""
+        """Every replayed forecast as a Forecast table with the ``actual`` beside it, by ``backtest:<model>``."""
         issue = self.origins.issue_time[self.origin]
         tables = [
             pl.DataFrame(
@@ -135,7 +151,8 @@ class Backtest:
             for name, replay in self.replays.items()
         ]
         times = [pl.col(name).dt.replace_time_zone("UTC") for name in ("issue_time", "valid_time")]
-        return pl.concat(tables).with_columns(times).cast(dict(FORECAST)).with_columns(pl.col("actual").fill_nan(None))
+        stamped = pl.concat(tables).with_columns(times, pl.col("resolution").cast(FORECAST["resolution"]))
+        return stamped.with_columns(pl.col("actual").fill_nan(None))
 
 
 def _band(fan: Floats, quantile: float) -> Floats:
@@ -147,7 +164,7 @@ def run(
     observations: pl.DataFrame,
     *,
     recipes: Mapping[str, Recipe],
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Replay the plan.
 
@@ -164,8 +181,8 @@ def run(
     zone = plan.zone
     load = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
     begin = _covered(plan, load)
-    tested = origins(zone, plan.first, plan.last, task=plan.task)
-    earlier = origins(zone, begin, plan.first, task=plan.task)
+    tested = origins(zone, first=plan.first, last=plan.last, task=plan.task)
+    earlier = origins(zone, first=begin, last=plan.first, task=plan.task)
     earlier = earlier.take(earlier.issue_time < tested.issue_time[0])
     asked = Origins(
         zone,
@@ -193,7 +210,8 @@ def run(
                 fan, spent = job.result()
                 fans[name][block[whole.origin]] = fan
                 costs[name] = [before + more for before, more in zip(costs[name], spent, strict=True)]
-                progress(done, total)
+                if progress is not None:
+                    progress(done, total)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -209,9 +227,9 @@ def run(
         valid_time=valid_time,
         day_kind=whole.day_kind[rows],
         slot=whole.slot[rows],
-        actual=np.where(_plausible(settled)(valid_time), settled.known(LOAD, valid_time, last), np.nan),
-        naive=settled.known(LOAD, lagged(valid_time, 7, zone.local_tz), last),
-        tso=settled.known(TSO_FORECAST, valid_time, last),
+        actual=np.where(_plausible(settled)(valid_time), settled.known(LOAD, valid_time, issue_time=last), np.nan),
+        naive=settled.known(LOAD, lagged(valid_time, 7, tz=zone.local_tz), issue_time=last),
+        tso=settled.known(TSO_FORECAST, valid_time, issue_time=last),
         weather_basis=whole.weather_basis,
         tso_basis=whole.tso_basis,
         replays={name: Replay(fans[name][rows], *costs[name]) for name in recipes},
@@ -223,7 +241,9 @@ def _refit(
 ) -> tuple[Floats, tuple[float, float]]:
     """Fit on what was public at the block's first issue time, and predict the block."""
     at = whole.origins.issue_time[np.flatnonzero(block)[0]]
-    train = with_target(whole.take(whole.wanted & (whole.origins.issue_time < at), run_up=RUN_UP_DAYS * DAY), known, at=at)
+    train = with_target(
+        whole.take(whole.wanted & (whole.origins.issue_time < at), run_up=RUN_UP_DAYS * DAY), known, at=at
+    )
     start = time.thread_time()
     fitted = recipe.fit(train, seed=seed)
     middle = time.thread_time()
@@ -247,28 +267,32 @@ def _covered(plan: Plan, load: pl.DataFrame) -> date:
     code = plan.zone.code
     if plan.last <= plan.first:
         raise ConfigError(
-            f"the period from {plan.first} to {plan.last} of {code} has no delivery day", remedy="--to is exclusive and comes after --from"
+            f"the period from {plan.first} to {plan.last} of {code} has no delivery day",
+            remedy="--to is exclusive and comes after --from",
         )
     if load.is_empty():
-        raise OutsideData(f"there is no load of {code}", remedy="ingest some, or name another zone", first=None, last=None)
+        raise OutsideData(
+            f"there is no load of {code}", remedy="ingest some, or name another zone", first=None, last=None
+        )
     edges = load.select(pl.col("valid_time").min().alias("first"), pl.col("valid_time").max().alias("last")).row(0)
     first, last = (edge.astimezone(plan.zone.market_zone).date() for edge in edges)
     if plan.first <= first or plan.last > last + timedelta(days=1):
         raise OutsideData(
-            f"the load of {code} reaches from {first} to {last}, the period asked from {plan.first} to {plan.last - timedelta(days=1)}",
+            f"the load of {code} reaches from {first} to {last}, the period asked for from {plan.first} to {plan.last}",
             remedy="choose delivery days inside it, after some history to learn from",
             first=first,
             last=last,
         )
-    return first + timedelta(days=1)
+    begin: date = first + timedelta(days=1)
+    return begin
 
 
 def plausible(load: Floats, wall: Times, *, resolution: np.timedelta64) -> NDArray[np.bool_]:
     """Which values of a load series [T] can be true, by a rule that no model knows.
 
-    A value is implausible when it is missing, not positive, more than 3.3 times or less than 0.3 of what its hour had in the
-    six weeks around, or inside a run of at most six hours that begins and ends with opposite jumps of over 20 % beyond the
-    usual change of the hour. The one-hour peak at 17:00 on 24 December is real in Denmark, and passes.
+    A value is implausible when it is missing, not positive, more than 3.3 times or less than 0.3 of what its hour had
+    in the six weeks around, or inside a run of at most six hours that begins and ends with opposite jumps of over 20
+    % beyond the usual change of the hour. The one-hour peak at 17:00 on 24 December is real in Denmark, and passes.
 
     Args:
         load: MW, on a regular grid.
@@ -293,7 +317,7 @@ def plausible(load: Floats, wall: Times, *, resolution: np.timedelta64) -> NDArr
         run = (np.abs(into) > _JUMP) & (np.abs(out) > _JUMP) & (into * out < 0)
         for start in np.flatnonzero(run) + 1:
             result[start : start + length] = False
-    return result
+    return np.asarray(result, np.bool_)
 
 
 def _plausible(settled: Snapshot) -> Callable[[Times], NDArray[np.bool_]]:

@@ -1,0 +1,256 @@
+"""Results on the terminal and in files: one JSON document, a table, a sparkline."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from gridcast import pipeline
+from gridcast.contracts import QUANTILES
+from gridcast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gridcast.backtesting import Backtest
+    from gridcast.market.zones import BiddingZone
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def document(content: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def zones(known: Mapping[str, BiddingZone], *, as_json: bool) -> None:
+    """The zones, a line each."""
+    if as_json:
+        document(
+            {
+                "zones": {
+                    code: {
+                        "name": zone.name,
+                        "eic": zone.eic,
+                        "country": zone.country,
+                        "market_tz": zone.market_tz,
+                        "local_tz": zone.local_tz,
+                        "gate_closure": zone.gate_closure and zone.gate_closure.isoformat("minutes"),
+                        "issue_time": zone.issue_time.isoformat("minutes"),
+                        "members": list(zone.members),
+                    }
+                    for code, zone in known.items()
+                }
+            }
+        )
+        return
+    table = _table("zone", "name", "EIC", "local time", "issue time (market)", "gate")
+    for code, zone in known.items():
+        gate = zone.gate_closure.isoformat("minutes") if zone.gate_closure else "-"
+        table.add_row(
+            code, zone.name, zone.eic or "-", zone.local_tz, f"{zone.issue_time:%H:%M} {zone.market_tz}", gate
+        )
+    _print(table)
+
+
+def account(found: pipeline.Account, *, as_json: bool) -> None:
+    """What an ingest brought."""
+    if as_json:
+        document(asdict(found) | {"first": _stamp(found.first), "last": _stamp(found.last)})
+        return
+    print(
+        f"{found.zone}: {found.new} new of {found.received} values from {found.source}, "
+        f"{_stamp(found.first)} to {_stamp(found.last)}; {found.missing} intervals of load missing between"
+    )
+
+
+def registered(found: pipeline.Registered, *, as_json: bool) -> None:
+    """A model version that was trained."""
+    version = found.version
+    if as_json:
+        document({**asdict(version), "version": version.id, "model": found.model, "champion": found.is_champion})
+        return
+    champion = ", the champion" if found.is_champion else ", a challenger"
+    print(f"{version.zone} {version.task}: {found.model} registered as {version.id}{champion}")
+
+
+def scores(result: Backtest, *, sha256: str, as_json: bool) -> None:
+    """The score of every model."""
+    content = scores_document(result, sha256=sha256)
+    if as_json:
+        document(content)
+        return
+    table = _table(
+        "model",
+        "MAE MW",
+        "MAPE %",
+        "RMSE MW",
+        "bias MW",
+        "CRPS MW",
+        "80 % band",
+        "95 % band",
+        "vs naive",
+        "vs TSO",
+        "fit s",
+    )
+    for name, row in content["models"].items():
+        table.add_row(
+            name,
+            *(
+                _number(row[key], digits)
+                for key, digits in {
+                    "mae_mw": 1,
+                    "mape_pct": 2,
+                    "rmse_mw": 1,
+                    "bias_mw": 1,
+                    "crps_mw": 1,
+                    "coverage_80_pct": 1,
+                    "coverage_95_pct": 1,
+                    "skill_vs_naive": 3,
+                    "skill_vs_tso": 3,
+                    "fit_seconds": 1,
+                }.items()
+            ),
+        )
+    _print(table)
+    print(
+        f"{content['zone']} {content['task']}, delivery days {content['from']} to {content['to']} (exclusive), "
+        f"{len(result.valid_time)} intervals, {content['n_excluded']} excluded; inputs {','.join(content['inputs'])}; "
+        f"weather basis: {content['weather_basis']}; TSO basis: {content['tso_basis']}"
+    )
+
+
+def scores_document(result: Backtest, *, sha256: str) -> dict[str, Any]:
+    """The backtest's JSON: see the command line's contract."""
+    plan = result.plan
+    return {
+        "models": result.scores(),
+        "zone": plan.zone.code,
+        "task": plan.task.value,
+        "from": plan.first.isoformat(),
+        "to": plan.last.isoformat(),
+        "inputs": list(plan.inputs),
+        "resolution": _iso(result.resolution),
+        "weather_basis": result.weather_basis,
+        "tso_basis": result.tso_basis,
+        "n_excluded": result.n_excluded,
+        "data_sha256": sha256,
+    }
+
+
+def forecast(table: pl.DataFrame, *, zone: BiddingZone, output: str) -> None:
+    """An issued Forecast table as ``table``, ``json`` or ``csv``."""
+    if output == "json":
+        document(forecast_document(table, zone=zone))
+    elif output == "csv":
+        buffer = io.StringIO()
+        wide(table).write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        print(buffer.getvalue(), end="")
+    else:
+        _forecast_table(table, zone=zone)
+
+
+def wide(table: pl.DataFrame) -> pl.DataFrame:
+    """One row an interval, one column a quantile (MW): ``zone, issue_time, valid_time, q0.025, ...``."""
+    return table.pivot(
+        "quantile", index=["zone", "issue_time", "valid_time", "model_version", "degraded"], values="value"
+    ).rename({f"{q}": f"q{q:g}" for q in QUANTILES})
+
+
+def forecast_document(table: pl.DataFrame, *, zone: BiddingZone) -> dict[str, Any]:
+    """An issued forecast as JSON."""
+    rows = wide(table)
+    peak = pipeline.peak(table)
+    first = table.row(0, named=True)
+    return {
+        "zone": zone.code,
+        "issue_time": _stamp(first["issue_time"]),
+        "unit": "MW",
+        "resolution": _iso(table["resolution"].to_numpy()[0]),
+        "model_version": first["model_version"],
+        "degraded": first["degraded"],
+        "peak": {"valid_time": _stamp(peak.valid_time), "value": round(peak.value, 3)},
+        "intervals": [
+            {
+                "valid_time": _stamp(row["valid_time"]),
+                "quantiles": {f"{q:g}": round(row[f"q{q:g}"], 3) for q in QUANTILES},
+            }
+            for row in rows.iter_rows(named=True)
+        ],
+    }
+
+
+def _forecast_table(table: pl.DataFrame, *, zone: BiddingZone) -> None:
+    rows = wide(table)
+    local = ZoneInfo(zone.local_tz)
+    first, peak = table.row(0, named=True), pipeline.peak(table)
+    day = rows["valid_time"][0].astimezone(zone.market_zone)
+    console = Console(highlight=False)
+    console.print(f"[bold]{zone.name} ({zone.code})[/bold], {day:%A %d %B %Y}, load in MW, {zone.local_tz} time")
+    median = rows["q0.5"].to_list()
+    low, high = min(median), max(median)
+    console.print("".join(_BLOCKS[min(7, int(8 * (value - low) / (high - low or 1)))] for value in median))
+    grid = _table("from", "median", "80 % band", "95 % band")
+    for row in rows.iter_rows(named=True):
+        start = row["valid_time"].astimezone(local)
+        mark = " ◀ peak" if row["valid_time"] == peak.valid_time else ""
+        grid.add_row(
+            f"{start:%H:%M}",
+            f"{row['q0.5']:,.0f}{mark}",
+            f"{row['q0.1']:,.0f} - {row['q0.9']:,.0f}",
+            f"{row['q0.025']:,.0f} - {row['q0.975']:,.0f}",
+        )
+    console.print(grid)
+    console.print(
+        f"peak {peak.value:,.0f} MW at {peak.valid_time.astimezone(local):%H:%M}; issued {_stamp(first['issue_time'])} "
+        f"by {first['model_version']}" + (f"; degraded: {first['degraded']}" if first["degraded"] else "")
+    )
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as Parquet or CSV, by the path's ending.
+
+    Raises:
+        ConfigError: another ending.
+    """
+    if path.suffix == ".parquet":
+        table.write_parquet(path)
+    elif path.suffix == ".csv":
+        table.with_columns(pl.col("resolution").dt.total_minutes()).write_csv(
+            path, datetime_format="%Y-%m-%dT%H:%M:%SZ"
+        )
+    else:
+        raise ConfigError(f"{path} is neither .parquet nor .csv", remedy="give it one of these endings")
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number == 0 else "right", no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _stamp(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _iso(resolution: np.timedelta64) -> str:
+    return f"PT{int(resolution / np.timedelta64(1, 'm'))}M"

@@ -1,0 +1,51 @@
+"""The verbs: ingest, train, issue, replay. Here the rooms meet."""
+
+from gridcast.pipeline.forecasting import (
+    Peak,
+    Trained,
+    forecast_table,
+    issue,
+    peak,
+    recent_load,
+    train,
+    window_to_issue,
+)
+from gridcast.pipeline.operations import (
+    DEMO,
+    Account,
+    Issued,
+    Registered,
+    champion_recipe,
+    ingest,
+    issue_and_store,
+    plan,
+    read_file,
+    read_store,
+    recipes,
+    replay,
+    train_and_register,
+)
+
+__all__ = [
+    "DEMO",
+    "Account",
+    "Issued",
+    "Peak",
+    "Registered",
+    "Trained",
+    "champion_recipe",
+    "forecast_table",
+    "ingest",
+    "issue",
+    "issue_and_store",
+    "peak",
+    "plan",
+    "read_file",
+    "read_store",
+    "recent_load",
+    "recipes",
+    "replay",
+    "train",
+    "train_and_register",
+    "window_to_issue",
+]

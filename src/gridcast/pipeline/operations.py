@@ -1,0 +1,277 @@
+"""The verbs on a store and a registry: what the command line, the demo and the service do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gridcast import models
+from gridcast.backtesting import Backtest, Plan, run
+from gridcast.contracts import INPUTS, LOAD
+from gridcast.errors import ConfigError, ModelNotFound
+from gridcast.market.days import Task
+from gridcast.market.zones import BiddingZone
+from gridcast.models import CHAMPION, Recipe
+from gridcast.pipeline.forecasting import Trained, issue, train, window_to_issue
+from gridcast.registry import Details, Registry, Version
+from gridcast.sources import demo, tabular
+
+if TYPE_CHECKING:
+    from gridcast.settings import Experiment
+    from gridcast.store.database import Store
+
+DEMO = "demo"
+_NEEDED = timedelta(days=70)
+"""Days of observations before an issue time that a forecast looks at: run-up, weather memory, within-hour shape."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What an ingest brought: values ``received`` and ``new``, loads ``missing`` from ``first`` to ``last``."""
+
+    zone: str
+    source: str
+    received: int
+    new: int
+    missing: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model version that was trained, and whether it is the champion now."""
+
+    version: Version
+    model: str
+    is_champion: bool
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A Forecast table and the Observations it was made from."""
+
+    forecast: pl.DataFrame
+    observations: pl.DataFrame
+
+
+def ingest(
+    store: Store,
+    *,
+    zone: BiddingZone,
+    source: str,
+    fetched_at: datetime,
+    file: Path | None = None,
+    start: date | None = None,
+    end: date | None = None,
+) -> Account:
+    """Put a file's or the demo's observations into the store.
+
+    Raises:
+        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days.
+        DataError: the file breaks a contract; nothing is stored then.
+    """
+    if (source == "tabular") != (file is not None):
+        raise ConfigError(
+            f"--source {source} and --file {file} do not go together", remedy="give --file with --source tabular only"
+        )
+    if file is not None:
+        frame = tabular.read(file, zone=zone, fetched_at=fetched_at)
+        frame = _between(frame, zone=zone, start=start, end=end)
+    else:
+        if start is None or end is None:
+            raise ConfigError(
+                "--source demo needs --start and --end", remedy="name the days to generate, e.g. --start 2022-01-01"
+            )
+        frame = demo.observations(zone, start=start, end=end, fetched_at=fetched_at)
+        frame = frame.filter(pl.col("published_at") <= fetched_at)
+    load = frame.filter(pl.col("variable") == LOAD)
+    if load.is_empty():
+        raise ConfigError("there is no load between --start and --end", remedy="choose days that the source covers")
+    times, steps = load["valid_time"], load["resolution"]
+    span = (times.max() - times.min()) + steps[-1]  # type: ignore[operator]  # a non-empty column of times
+    return Account(
+        zone=zone.code,
+        source=", ".join(sorted(frame["source"].unique())),
+        received=frame.height,
+        new=store.put(frame),
+        missing=round((span - steps.sum()) / steps.min()),  # type: ignore[operator]
+        first=times.min(),  # type: ignore[arg-type]
+        last=times.max(),  # type: ignore[arg-type]
+    )
+
+
+def _between(frame: pl.DataFrame, *, zone: BiddingZone, start: date | None, end: date | None) -> pl.DataFrame:
+    day = pl.col("valid_time").dt.convert_time_zone(zone.local_tz).dt.date()
+    if start is not None:
+        frame = frame.filter(day >= start)
+    return frame if end is None else frame.filter(day < end)
+
+
+def read_file(file: Path, *, zone: BiddingZone, fetched_at: datetime) -> tuple[pl.DataFrame, str]:
+    """A tabular file as Observations, and the SHA-256 of its bytes."""
+    observations = tabular.read(file, zone=zone, fetched_at=fetched_at)
+    return observations, hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def read_store(store: Store, *, zone: BiddingZone, since: datetime | None = None) -> tuple[pl.DataFrame, str]:
+    """The store's Observations of a zone and its members, and the SHA-256 of the rows."""
+    observations = store.observations([zone.code, *zone.members], start=since)
+    rows = observations.drop("fetched_at").hash_rows(seed=1).to_numpy().tobytes()
+    return observations, hashlib.sha256(rows).hexdigest()
+
+
+def plan(
+    zone: BiddingZone,
+    *,
+    first: date,
+    last: date,
+    task: str = Task.DAY_AHEAD,
+    inputs: Sequence[str] = INPUTS,
+    seed: int = 0,
+) -> Plan:
+    """A backtest's plan from plain words.
+
+    Raises:
+        ConfigError: an unknown task or input.
+    """
+    if task not in list(Task):
+        raise ConfigError(f"there is no task {task!r}", remedy=f"choose one of {', '.join(Task)}")
+    strange = [name for name in inputs if name not in INPUTS]
+    if strange or not inputs:
+        raise ConfigError(
+            f"there is no input {', '.join(strange) or 'named'}",
+            remedy=f"choose some of {','.join(INPUTS)}, separated by commas",
+        )
+    return Plan(zone, first, last, task=Task(task), inputs=tuple(inputs), seed=seed)
+
+
+def recipes(names: Sequence[str], *, champion: Recipe | None = None) -> dict[str, Recipe]:
+    """Recipes by the name asked for; ``champion`` is the zone's promoted recipe, else the shipped default.
+
+    Raises:
+        UnknownModel: no such model.
+        ConfigError: no name at all.
+    """
+    if not names:
+        raise ConfigError("no model is named", remedy=f"choose some of champion,{','.join(models.names())}")
+    return {
+        name: (champion or models.recipe(CHAMPION)) if name == "champion" else models.recipe(name) for name in names
+    }
+
+
+def champion_recipe(registry: Registry, *, zone: BiddingZone, task: Task) -> Recipe | None:
+    """The recipe of the zone's promoted model, or None where none is promoted."""
+    version = registry.champion(zone.code, task)
+    if version is None:
+        return None
+    manifest = registry.manifest(version)
+    return models.recipe(manifest.model, manifest.parameters)
+
+
+def replay(
+    plan: Plan,
+    observations: pl.DataFrame,
+    *,
+    recipes: Mapping[str, Recipe],
+    progress: Callable[[int, int], None] | None = None,
+) -> Backtest:
+    """Replay a plan, see `gridcast.backtesting.run`."""
+    return run(plan, observations, recipes=recipes, progress=progress)
+
+
+def train_and_register(
+    store: Store,
+    registry: Registry,
+    *,
+    zone: BiddingZone,
+    experiment: Experiment,
+    at: datetime,
+    promote: bool = False,
+) -> Registered:
+    """Fit the experiment's recipe on the store's data public at ``at`` and register it.
+
+    The first model of a zone and task becomes its champion; a later one only with ``promote``.
+
+    Raises:
+        OutsideData, TooLittleHistory: the store has not enough of the zone.
+    """
+    observations, sha256 = read_store(store, zone=zone)
+    trained = train(
+        observations,
+        zone=zone,
+        recipe=models.recipe(experiment.model, experiment.parameters),
+        at=at,
+        task=Task(experiment.task),
+        inputs=experiment.inputs,
+        seed=experiment.seed,
+    )
+    details = Details(
+        inputs=trained.inputs,
+        resolution=trained.resolution,
+        first_day=trained.first_day,
+        last_day=trained.last_day,
+        data_sha256=sha256,
+        weather_basis=trained.weather_basis,
+        tso_basis=trained.tso_basis,
+        seed=experiment.seed,
+    )
+    version = registry.register(trained.fitted, zone=zone.code, task=trained.task, trained_at=at, details=details)
+    if promote or registry.champion(zone.code, trained.task) is None:
+        registry.promote(version, at=at)
+    return Registered(version, experiment.model, registry.champion(zone.code, trained.task) == version)
+
+
+def _restored(registry: Registry, version: Version, *, zone: BiddingZone) -> Trained:
+    """A registered model as it was when it had been trained."""
+    fitted, manifest = registry.load(version)
+    details = manifest.details
+    return Trained(
+        fitted=fitted,
+        zone=zone,
+        task=Task(manifest.task),
+        inputs=details.inputs,
+        resolution=details.resolution,
+        trained_at=manifest.trained_at,
+        first_day=details.first_day,
+        last_day=details.last_day,
+        weather_basis=details.weather_basis,
+        tso_basis=details.tso_basis,
+    )
+
+
+def issue_and_store(
+    store: Store,
+    registry: Registry,
+    *,
+    zone: BiddingZone,
+    now: datetime,
+    task: str = Task.DAY_AHEAD,
+    delivery_day: date | None = None,
+) -> Issued:
+    """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
+
+    Raises:
+        ModelNotFound: the zone has no champion.
+        NotForecastable: the day is too far ahead.
+        OutsideData: the store has no load of the zone.
+    """
+    version = registry.champion(zone.code, Task(task))
+    if version is None:
+        raise ModelNotFound(
+            f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
+        )
+    origin = window_to_issue(zone, now=now, task=Task(task), delivery_day=delivery_day)
+    trained = _restored(registry, version, zone=zone)
+    observations, _ = read_store(
+        store, zone=zone, since=origin.issue_time[0].astype(object).replace(tzinfo=UTC) - _NEEDED
+    )
+    forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
+    store.put_forecast(forecast)
+    return Issued(forecast, observations)
