@@ -73,7 +73,7 @@ def main() -> None:
         chosen.out.write_text("\n".join(["# Accuracy", "", *lines, ""]), encoding="utf-8")
 
 
-_HEADER = (
+_HEADER = (  # fmt: skip
     "| case | model | MAE MW | MAPE % | MAE / naive | skill vs TSO | 80 % band | 95 % band | CRPS MW | fit CPU-s | wall s | RSS MiB | inputs | weather basis | TSO basis |",  # noqa: E501
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 )
@@ -87,7 +87,7 @@ def rows(case: Case, *, data: Path, models: str) -> list[str]:
         "--task", case.task, "--inputs", case.inputs, "--json",
     ]  # fmt: skip
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     wall, memory = time.perf_counter() - started, usage.ru_maxrss / 1024
@@ -121,7 +121,7 @@ def rows(case: Case, *, data: Path, models: str) -> list[str]:
 
 
 def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)
     return f"Measured at commit {found.stdout.strip() or 'unknown'}, on {os.cpu_count()} cores, by `python benchmarks/accuracy.py`."
 
 

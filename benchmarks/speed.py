@@ -47,16 +47,16 @@ def main() -> None:
 
 def _install(folder: Path) -> None:
     """Weigh a fresh environment as the README's first line makes it, before and after."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)  # noqa: S603 - our own command
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     before = _megabytes(folder)
     for flag, name in (("--no-compile", "without byte code, as in the README"), ("--compile", "with byte code")):
-        subprocess.run([folder / "bin" / "pip", "install", "-q", "--force-reinstall", flag, HERE], check=True)  # noqa: S603
+        subprocess.run([folder / "bin" / "pip", "install", "-q", "--force-reinstall", flag, HERE], check=True)
         after = _megabytes(folder)
         print(f"core install {name}: {after - before:.0f} MB on top of an empty environment's {before:.0f} MB")
 
 
 def _megabytes(folder: Path) -> float:
-    out = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
+    out = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout
     return int(out.split()[0]) / 1024
 
 
@@ -67,7 +67,7 @@ def _median(arguments: list[str]) -> float:
 def _timed(arguments: list[str], *, environment: dict[str, str] | None = None) -> tuple[float, float]:
     """Wall seconds and peak memory (MiB) of one Python process."""
     started = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -97,9 +97,11 @@ def _one_zone(
     hour = (wall - wall.astype("datetime64[D]")) / HOUR
     weekend = (wall.astype("datetime64[D]").astype(np.int64) + 3) % 7 >= 5
     hours = np.arange(begin, end, HOUR)
-    truth = 10 - 8 * np.cos((hours - np.datetime64("2024-01-20")) / DAY * 2 * np.pi / 365.25) + np.repeat(
-        random.normal(0, 3, len(hours) // 24 + 1), 24
-    )[: len(hours)]
+    truth = (
+        10
+        - 8 * np.cos((hours - np.datetime64("2024-01-20")) / DAY * 2 * np.pi / 365.25)
+        + np.repeat(random.normal(0, 3, len(hours) // 24 + 1), 24)[: len(hours)]
+    )
     temperature = truth[((times - begin) // HOUR).astype(np.intp)]
     slow = np.repeat(random.normal(0, 0.02, len(times) // 96 + 1), 96)[: len(times)]
     expected = 1000 * (1 + 0.25 * np.sin((hour - 9) * np.pi / 12)) * np.where(weekend, 0.85, 1.0)
@@ -117,9 +119,23 @@ def _one_zone(
 
     parts = [
         rows(code, LOAD, times, value=load, published_at=ends + 2 * HOUR, resolution=resolution, basis="assumed"),
-        rows(code, LOAD, times[revised], value=1.02 * load[revised], published_at=ends[revised] + 7 * HOUR, resolution=resolution),
+        rows(
+            code,
+            LOAD,
+            times[revised],
+            value=1.02 * load[revised],
+            published_at=ends[revised] + 7 * HOUR,
+            resolution=resolution,
+        ),
         *(
-            rows(code, TSO_FORECAST, times, value=operator(error), published_at=market_clock(clock), resolution=resolution)
+            rows(
+                code,
+                TSO_FORECAST,
+                times,
+                value=operator(error),
+                published_at=market_clock(clock),
+                resolution=resolution,
+            )
             for clock, error in ((10, 0.02), (10.5, 0.019), (18, 0.005))
         ),
     ]
@@ -185,7 +201,9 @@ def delivery_days(code: str, *, year: int = 2024) -> st.SearchStrategy[date]:
 
 def loads(length: int) -> st.SearchStrategy[Floats]:
     """Plausible loads, MW."""
-    return st.lists(st.floats(50, 50_000), min_size=length, max_size=length).map(lambda values: np.array(values, np.float64))
+    return st.lists(st.floats(50, 50_000), min_size=length, max_size=length).map(
+        lambda values: np.array(values, np.float64)
+    )
 
 
 def utc(*when: int) -> datetime:

@@ -5,9 +5,9 @@ The Python interface is `forecast` and `backtest`; importing this package loads 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from gridcast.interface import backtest, forecast
 
 __version__ = "0.1.0"

@@ -140,7 +140,7 @@ class Backtest:
                     "zone": self.plan.zone.code,
                     "issue_time": np.repeat(issue, len(QUANTILES)),
                     "valid_time": np.repeat(self.valid_time, len(QUANTILES)),
-                    "resolution": np.full(len(issue) * len(QUANTILES), self.resolution),
+                    "resolution": np.full(len(issue) * len(QUANTILES), self.resolution, "timedelta64[us]"),
                     "quantile": np.tile(QUANTILES, len(issue)),
                     "value": replay.fan.reshape(-1),
                     "model_version": f"backtest:{name}",
@@ -151,7 +151,7 @@ class Backtest:
             for name, replay in self.replays.items()
         ]
         times = [pl.col(name).dt.replace_time_zone("UTC") for name in ("issue_time", "valid_time")]
-        stamped = pl.concat(tables).with_columns(times, pl.col("resolution").cast(FORECAST["resolution"]))
+        stamped = pl.concat(tables).with_columns(*times, pl.col("resolution").cast(FORECAST["resolution"]))
         return stamped.with_columns(pl.col("actual").fill_nan(None))
 
 
@@ -231,7 +231,7 @@ def run(
         naive=settled.known(LOAD, lagged(valid_time, 7, tz=zone.local_tz), issue_time=last),
         tso=settled.known(TSO_FORECAST, valid_time, issue_time=last),
         weather_basis=whole.weather_basis,
-        tso_basis=whole.tso_basis,
+        tso_basis=settled.tso_basis,
         replays={name: Replay(fans[name][rows], *costs[name]) for name in recipes},
     )
 

@@ -204,6 +204,14 @@ class Snapshot:
         return self.series[variable].known(valid_time, issue_time, observed=variable.endswith(OBSERVED))
 
     @property
+    def tso_basis(self) -> str:
+        """What a TSO forecast is worth: ``reported``, ``assumed``, ``last-version``, or ``none`` where there is none."""
+        if TSO_FORECAST not in self.series:
+            return "none"
+        series = self.series[TSO_FORECAST]
+        return "last-version" if "last-version" in series.source else series.basis
+
+    @property
     def weather(self) -> tuple[str, ...]:
         """The weather variables it holds, sorted."""
         return tuple(sorted(name for name in self.series if name not in (LOAD, TSO_FORECAST)))

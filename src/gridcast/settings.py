@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -16,6 +18,7 @@ from pydantic import (
     Field,
     FilePath,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -26,7 +29,7 @@ from gridcast.errors import ConfigError
 from gridcast.market.days import Task
 
 if TYPE_CHECKING:
-    pass
+    from hydra.core.override_parser.types import Override
 
 _PREFIX = "GRIDCAST_"
 _LIKE = 0.85
@@ -125,24 +128,25 @@ def load() -> Settings:
     """The settings as they stand now.
 
     Raises:
-        ConfigError: a variable is wrong or misspelt, or ``.env`` cannot be read. No message shows a value that may be secret.
+        ConfigError: a variable is wrong or misspelt, or ``.env`` cannot be read. No message shows a secret value.
     """
     try:
         _check_names()
         return Settings()
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where, why = first["loc"][0], _lower(first["msg"])
     except (OSError, UnicodeDecodeError):
-        wrong = {"loc": (".env",), "msg": "It cannot be read as UTF-8 text"}
+        where, why = ".env", "it cannot be read as UTF-8 text"
     # Raised out here, so that no traceback leads on to pydantic's error, which shows the value.
-    raise ConfigError(f"{wrong['loc'][0]}: {_lower(wrong['msg'])}", remedy="correct it, or leave it out")
+    raise ConfigError(f"the variable {where} is wrong ({why})", remedy="correct it, or leave it out", variable=where)
 
 
 def _check_names() -> None:
     """Refuse variables that were meant for us and say nothing to us.
 
-    A name in the environment that is only prefixed like ours may be another program's (Kubernetes sets such), so it must
-    also resemble one of ours.
+    A name in the environment that is only prefixed like ours may be another program's (Kubernetes sets such), so it
+    must also resemble one of ours.
     """
     ours = [str(each.validation_alias) for each in Settings.model_fields.values()]
     written = {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
@@ -175,8 +179,8 @@ def compose(overrides: Sequence[str] = ()) -> Experiment:
     `market.zones.zone` to say.
 
     Raises:
-        ConfigError: an override cannot be read, names nothing, or has a wrong value.
-        MissingExtra: a plugged-in model's library is not installed.
+        ConfigError: an override cannot be read, names nothing that exists, or gives it a wrong value.
+        MissingExtra: the library of a plugged-in model is not installed.
     """
     from hydra import compose as composed
     from hydra.errors import HydraException
@@ -186,23 +190,139 @@ def compose(overrides: Sequence[str] = ()) -> Experiment:
     conf = _conf()
     groups = {each.name: sorted(file.stem for file in each.glob("*.yaml")) for each in conf.iterdir() if each.is_dir()}
     groups["model"] += [name for name in models.names() if name not in groups["model"]]
-    parsed = {text: _parsed(text) for text in overrides}
-    chosen = {text: each for text, each in parsed.items() if each.key_or_group in groups}
-    for text, each in chosen.items():
-        if each.value() not in groups[each.key_or_group]:
-            raise _unknown(text, f"{each.key_or_group} {each.value()!r}", known=groups[each.key_or_group])
-        if each.key_or_group == "model" and not (conf / "model" / f"{each.value()}.yaml").exists():
-            _store_defaults(str(each.value()))
+    keys = {text: _key(text) for text in overrides}
+    choices = [text for text, key in keys.items() if key in groups]
+    for text in choices:
+        _check_choice(text, group=keys[text], options=groups[keys[text]], conf=conf)
     try:
         with _hydra(conf):
-            usual = _plain(composed("config", list(chosen)))
-            known = _keys(usual, groups)
-            for text, each in parsed.items():
-                if each.key_or_group not in [*known, *groups]:
-                    raise _unknown(text, f"key {each.key_or_group!r}", known=[*groups, *known])
-            config = OmegaConf.to_container(composed("config", list(overrides)), resolve=True, throw_on_missing=True)
+            usual = _values(OmegaConf.to_container(composed("config", choices)), groups)
+            for text, key in keys.items():
+                if key not in groups and (key not in usual or key.endswith(".name")):
+                    known = [*groups, *(each for each in usual if not each.endswith(".name"))]
+                    raise _unknown(text, key, kind="key", known=known)
+            config = composed("config", list(overrides))
+            values = _values(OmegaConf.to_container(config, resolve=True, throw_on_missing=True), groups)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(
             f"the overrides {' '.join(overrides)} make no configuration ({str(error).splitlines()[0]})",
-            remedy="give each key once, a value of its own",
+            remedy="give every key a value of its own",
         ) from error
+    try:
+        return _experiment(values)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+    key = next(key for key in (f"model.{wrong['loc'][0]}", str(wrong["loc"][0])) if key in values)
+    text = next((text for text in reversed(overrides) if keys[text] == key), f"{key}={values[key]}")
+    raise ConfigError(
+        f"the value of {text!r} will not do ({_lower(wrong['msg'])})",
+        remedy=f"its usual value is {usual[key]}",
+        key=key,
+    )
+
+
+def _conf() -> Path:
+    """The folder of Hydra's groups: inside the package where it was installed, at the root in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"{package} has lost its configuration folder", remedy="install gridcast again")
+
+
+@contextmanager
+def _hydra(conf: Path) -> Iterator[None]:
+    """Hydra, ready to compose; the Hydra of a program around us is put aside meanwhile."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    around = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf), job_name="gridcast", version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = around
+
+
+def _key(text: str) -> str:
+    """The key or group that an override sets."""
+    override = _parsed(text)
+    if (
+        override is None
+        or override.type.name != "CHANGE"
+        or override.is_sweep_override()
+        or override.package
+        or not override.key_or_group
+    ):
+        raise ConfigError(
+            f"{text!r} is no override",
+            remedy="write key=value with one value, as in model=linear, model.strength=2 or 'inputs=[load,calendar]'",
+            override=text,
+        )
+    return str(override.key_or_group)
+
+
+def _parsed(text: str) -> Override | None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+def _check_choice(text: str, *, group: str, options: Sequence[str], conf: Path) -> None:
+    """Refuse a group's option that does not exist; describe a plugged-in model, which has no file, to Hydra."""
+    option = text.partition("=")[2].strip("'\"")
+    if option not in options:
+        raise _unknown(text, option, kind=group, known=options)
+    if not (conf / group / f"{option}.yaml").is_file():
+        from hydra.core.config_store import ConfigStore
+
+        recipe = models.recipe(option)
+        ConfigStore.instance().store(option, {"name": option} | _parameters(recipe), group=group)
+
+
+def _parameters(recipe: models.Recipe) -> dict[str, Any]:
+    return {each.name: getattr(recipe, each.name) for each in fields(recipe) if each.init}  # type: ignore[arg-type]
+
+
+def _values(config: Any, groups: Collection[str]) -> dict[str, Any]:  # noqa: ANN401  # OmegaConf's own answer
+    """A configuration's values by key; those of a group carry its name and a dot."""
+    values: dict[str, Any] = {}
+    for name, node in config.items():
+        values |= {f"{name}.{each}": value for each, value in node.items()} if name in groups else {name: node}
+    return values
+
+
+def _experiment(values: Mapping[str, Any]) -> Experiment:
+    """The configuration's values as what they are declared to be; pydantic's error names the first that is none."""
+    name = values["model.name"]
+    chosen = {key.removeprefix("model."): value for key, value in values.items() if key.startswith("model.")}
+    del chosen["name"]
+    kind = type(models.recipe(name, chosen))
+    return Experiment(
+        model=name,
+        parameters=_parameters(TypeAdapter(kind).validate_python(chosen)),
+        task=values["task.name"],
+        zone=values["zone"],
+        inputs=values["inputs"],
+        seed=values["seed"],
+    )
+
+
+def _unknown(text: str, wrong: str, *, kind: str, known: Sequence[str]) -> ConfigError:
+    near = difflib.get_close_matches(wrong, known, n=3)
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    return ConfigError(
+        f"the override {text!r} names a {kind} that does not exist",
+        remedy=f"{guess}choose one of {', '.join(known)}",
+        override=text,
+        known=tuple(known),
+    )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -39,7 +38,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "conv1d_classic": {"rate": 3e-3},
 }
 SEES_THE_WEATHER = {"linear", "boosted", "conv1d", "ensemble"}
-# Eight months are some 170 windows of a day: too few for 22 thousand weights. On years of real load it is (tests/models).
+# Eight months are some 170 windows of a day: too few for its 34 thousand weights. On years it is better (tests/models).
 NEEDS_YEARS = {"conv1d_classic"}
 # `naive` repeats last week's spike, the classic network is linear in the load: neither can know better.
 REPEATS_A_SPIKE = {"naive", "conv1d_classic"}
@@ -76,7 +75,7 @@ class Fitted:
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def predict(self, design):
-        return self.bands.fan(self.recipe.point(design)[design.wanted_rows], design, design.wanted_rows)
+        return self.bands.fan(self.recipe.point(design)[design.wanted_rows], design=design, rows=design.wanted_rows)
 
     def save(self, folder):
         artifact.save(folder, meta={"share": self.recipe.share}, arrays=artifact.flatten("bands", self.bands))

@@ -1,4 +1,4 @@
-"""The two networks: the classic one exact to the weight, the other better than it; both without torch until they are used."""
+"""The two networks: the classic one exact to the weight, the other better; both without torch until they are used."""
 
 from __future__ import annotations
 

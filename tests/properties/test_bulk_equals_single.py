@@ -39,7 +39,8 @@ def check_same(bulk: Design, alone: list[Design]) -> None:
         assert len(issue) == 1
         assert np.isfinite(each.lag_load[each.wanted_rows]).any()
         assert_same(
-            arrays_of(bulk, origins=bulk.wanted & (bulk.origins.issue_time == issue)), arrays_of(each, origins=each.wanted)
+            arrays_of(bulk, origins=bulk.wanted & (bulk.origins.issue_time == issue)),
+            arrays_of(each, origins=each.wanted),
         )
 
 
@@ -57,7 +58,9 @@ def frame_around(where: BiddingZone, day: date, **options: object) -> pl.DataFra
 @pytest.mark.parametrize(("code", "step"), [("DE_LU", 60), ("DE_LU", 15), ("GB", 30), ("FI", 60), ("DK", 60)])
 def test_a_bulk_design_is_the_designs_of_its_origins(code: str, step: int, task: Task, day: date) -> None:
     asked = around(zone(code), day, task=task)
-    bulk, alone = bulk_and_singles(frame_around(zone(code), day, step=step), asked, each=1 if task is Task.DAY_AHEAD else 3)
+    bulk, alone = bulk_and_singles(
+        frame_around(zone(code), day, step=step), asked, each=1 if task is Task.DAY_AHEAD else 3
+    )
     assert bulk.resolution == np.timedelta64(step, "m")
     check_same(bulk, alone)
 
@@ -67,7 +70,9 @@ def test_a_bulk_design_is_the_designs_of_its_origins(code: str, step: int, task:
 def test_a_bulk_design_is_the_designs_of_its_origins_on_any_day(data: st.DataObject, seed: int, task: Task) -> None:
     code = data.draw(zone_codes())
     day = data.draw(delivery_days(code))
-    weather = data.draw(st.sampled_from([(), (FORECAST_WEATHER,), (OBSERVED_WEATHER,), ("wind_speed_10m", FORECAST_WEATHER)]))
+    weather = data.draw(
+        st.sampled_from([(), (FORECAST_WEATHER,), (OBSERVED_WEATHER,), ("wind_speed_10m", FORECAST_WEATHER)])
+    )
     frame = frame_around(zone(code), day, weather=weather, seed=seed)
     holes = np.random.default_rng(seed).random(frame.height) < data.draw(st.sampled_from([0.0, 0.1, 0.5]))
     bulk, alone = bulk_and_singles(frame.filter(~holes), around(zone(code), day, task=task, days=1), each=3)

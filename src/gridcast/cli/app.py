@@ -181,7 +181,13 @@ def backtest(
         from gridcast import report as reports
 
         html = reports.render(
-            zone=plan.zone, forecast=None, history=None, result=result, title=f"{plan.zone.code} backtest", labels=[]
+            zone=plan.zone,
+            forecast=None,
+            history=None,
+            result=result,
+            title=f"{plan.zone.code} backtest",
+            labels=[],
+            facts={"data": str(file) if file else "the store", "data sha256": sha256},
         )
         report.write_text(html, encoding="utf-8")
 

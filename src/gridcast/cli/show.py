@@ -196,24 +196,26 @@ def _forecast_table(table: pl.DataFrame, *, zone: BiddingZone) -> None:
     first, peak = table.row(0, named=True), pipeline.peak(table)
     day = rows["valid_time"][0].astimezone(zone.market_zone)
     console = Console(highlight=False)
-    console.print(f"[bold]{zone.name} ({zone.code})[/bold], {day:%A %d %B %Y}, load in MW, {zone.local_tz} time")
+    console.print(f"[bold]{zone.name} ({zone.code})[/bold], {day:%A %d %B %Y}", soft_wrap=True)
+    console.print(f"load in MW, clocks of {zone.local_tz}", soft_wrap=True)
     median = rows["q0.5"].to_list()
     low, high = min(median), max(median)
     console.print("".join(_BLOCKS[min(7, int(8 * (value - low) / (high - low or 1)))] for value in median))
-    grid = _table("from", "median", "80 % band", "95 % band")
+    grid = _table("from", "median", "80 % band", "95 % band", "")
     for row in rows.iter_rows(named=True):
         start = row["valid_time"].astimezone(local)
-        mark = " ◀ peak" if row["valid_time"] == peak.valid_time else ""
         grid.add_row(
             f"{start:%H:%M}",
-            f"{row['q0.5']:,.0f}{mark}",
+            f"{row['q0.5']:,.0f}",
             f"{row['q0.1']:,.0f} - {row['q0.9']:,.0f}",
             f"{row['q0.025']:,.0f} - {row['q0.975']:,.0f}",
+            "peak" if row["valid_time"] == peak.valid_time else "",
         )
     console.print(grid)
     console.print(
         f"peak {peak.value:,.0f} MW at {peak.valid_time.astimezone(local):%H:%M}; issued {_stamp(first['issue_time'])} "
-        f"by {first['model_version']}" + (f"; degraded: {first['degraded']}" if first["degraded"] else "")
+        f"by {first['model_version']}" + (f"; degraded: {first['degraded']}" if first["degraded"] else ""),
+        soft_wrap=True,
     )
 
 

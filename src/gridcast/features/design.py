@@ -65,7 +65,7 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
         recent_row=recent_row,
         target=np.full(len(valid_time), np.nan),
         weather_basis="none" if not names else "observed" if names[0].endswith(OBSERVED) else "forecast",
-        tso_basis=_tso_basis(snapshot) if use_tso else "none",
+        tso_basis=snapshot.tso_basis if use_tso else "none",
     )
 
 
@@ -122,8 +122,3 @@ def _weather_block(snapshot: Snapshot, variable: str, *, rows: _Rows, origin: ND
         window=(origin, place),
         steps_per_hour=int(np.timedelta64(1, "h") / resolution),
     )
-
-
-def _tso_basis(snapshot: Snapshot) -> str:
-    series = snapshot.series[TSO_FORECAST]
-    return "last-version" if series.source.endswith("last-version") else series.basis

@@ -17,6 +17,7 @@ from gridcast.errors import TooLittleHistory
 PERIOD_DAYS = 730
 """How far back held-out errors count."""
 _MIN_ERRORS = 240
+_LEAST = 1e-6
 _STEADY = 300
 """Errors of a month or kind of day at which its own scale counts as much as the common one."""
 
@@ -57,7 +58,8 @@ def fit(design: Design, error: Floats) -> Calibration:
             needed=_MIN_ERRORS,
             have=int(rows.sum()),
         )
-    size, slot, month, kind = np.abs(error[rows]), design.slot[rows], _month(design)[rows], design.day_kind[rows]
+    size = np.maximum(np.abs(error[rows]), _LEAST)
+    slot, month, kind = design.slot[rows], _month(design)[rows], design.day_kind[rows]
     common = float(np.mean(size))
     by_slot = np.array([size[slot == s].mean() if (slot == s).any() else common for s in range(design.slots)])
     around = max(1, design.slots // 24)

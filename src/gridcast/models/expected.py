@@ -39,12 +39,14 @@ _PENALTY = {
     "vacation": 6.0,
     "holiday_name": 0.5,
     "special_day": 0.3,
-    "weather": 1.0,
+    "weather": 0.3,
     "load": 0.1,
     "tso": 0.1,
 }
 _SEASONAL = ("season", "week_profile", "vacation")
 _UNSEEN = 1e5
+_DEGREES = 10.0
+"""Unit of temperature columns, °C."""
 _CLIP = 5.0
 _TSO_CLIP = 0.2
 _RECENT_HOURS = (6, 12, 24, 48, 168, 672)
@@ -102,7 +104,9 @@ def static_columns(design: Design, weather: tuple[str, ...]) -> list[Columns]:
     """Calendar and weather, the part of a row that is no past load."""
     calendar = [Columns(block.name, block.values) for block in design.calendar]
     return calendar + [
-        Columns("weather", block.values, scaled=True) for block in design.weather if block.name in weather
+        Columns("weather", block.values, unit=_DEGREES if block.name.startswith("temperature") else 0.0)
+        for block in design.weather
+        if block.name in weather
     ]
 
 

@@ -14,15 +14,21 @@ _HUBER = 4.0
 """Rows further off than this many robust standard deviations have a smaller say."""
 _MAD_TO_SIGMA = 1.4826
 _NOTHING = 1e-9
+_BEYOND = 0.25
+"""How far beyond what was seen a prediction may go; the target is a logarithm, so about a quarter."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of one kind: ``values`` [N, K], and whether they are brought to unit variance."""
+    """Columns of one kind: ``values`` [N, K], left as they are unless they have a ``unit``.
+
+    With one they are centred and divided by it, or, where it is 0, by their own standard deviation. Columns that are seldom
+    anything but 0 want a unit: their own deviation would make their rare values huge, and the fit wild.
+    """
 
     kind: str
     values: Floats
-    scaled: bool = False
+    unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,14 @@ class SlotRidge:
 
     ``coefficients`` [V, S, K] for V variants (the first uses all columns, each later one leaves kinds out), S
     intervals of the day and K columns; ``kept`` [V, K] says which columns a variant uses; ``centre`` and ``scale``
-    [K] standardise.
+    [K] standardise; ``span`` [2] bounds every prediction, so that weather nobody has seen cannot send it anywhere.
     """
 
     coefficients: Floats
     kept: NDArray[np.bool_]
     centre: Floats
     scale: Floats
+    span: Floats
 
     def predict(self, columns: Sequence[Columns], slot: NDArray[np.intp]) -> Floats:
         """The value for each row [N], by the first variant whose columns are all known; NaN where none is."""
@@ -48,7 +55,7 @@ class SlotRidge:
         for coefficients, kept in zip(self.coefficients, self.kept, strict=True):
             ready = np.isnan(result) & known[:, kept].all(axis=1)
             result[ready] = np.einsum("nk,nk->n", filled[ready], coefficients[slot[ready]])
-        return result
+        return np.asarray(np.clip(result, *self.span), np.float64)
 
 
 def fit(
@@ -77,10 +84,12 @@ def fit(
     values = np.concatenate([each.values for each in columns], axis=1)
     kinds = np.concatenate([np.full(each.values.shape[1], each.kind) for each in columns])
     prior = np.array([penalty[kind] for kind in kinds]) + _NOTHING
-    scaled = np.concatenate([np.full(each.values.shape[1], each.scaled) for each in columns])
+    unit = np.concatenate(
+        [np.full(each.values.shape[1], np.nan if each.unit is None else each.unit) for each in columns]
+    )
     complete = np.isfinite(values).all(axis=1) & np.isfinite(target)
-    centre = np.where(scaled, values[complete].mean(axis=0), 0.0)
-    spread = np.where(scaled, values[complete].std(axis=0), 1.0)
+    centre = np.where(np.isnan(unit), 0.0, values[complete].mean(axis=0))
+    spread = np.where(unit == 0, values[complete].std(axis=0), np.nan_to_num(unit, nan=1.0))
     scale = np.where(spread > _NOTHING, spread, 1.0)
     values = (values - centre) / scale
     seen = np.abs(values[complete]).max(axis=0) > _NOTHING
@@ -103,7 +112,8 @@ def fit(
             out = parts == number
             without = np.linalg.solve(gram - weighted[out].T @ x[out], moment - weighted[out].T @ y[out])
             held_out[rows[out]] = x[out] @ without
-    return SlotRidge(coefficients, kept, centre, scale), held_out
+    span = np.quantile(target[complete], (0.001, 0.999)) + (-_BEYOND, _BEYOND)
+    return SlotRidge(coefficients, kept, centre, scale, span), np.clip(held_out, *span)
 
 
 def _weights(x: Floats, y: Floats, weight: Floats, prior: Floats) -> Floats:

@@ -111,7 +111,7 @@ def window_to_issue(
         if day > today + timedelta(days=1):
             raise NotForecastable(
                 f"{day} of {zone.code} cannot be forecast yet",
-                remedy=f"the latest is {today + timedelta(days=1)} now; {day} opens at 00:00 {zone.market_tz} the day before",
+                remedy=f"the latest is {today + timedelta(days=1)} now; each opens at 00:00 {zone.market_tz} a day before",
                 delivery_day=day,
             )
         issued, window = min(now, issue_time(zone, day)), delivery_window(zone, day)
@@ -159,7 +159,7 @@ def issue(
         resolution = finest
     return contracts.forecast(
         forecast_table(
-            origin, valid_time, fan, resolution=resolution, model_version=model_version, degraded="; ".join(why)
+            origin, valid_time=valid_time, fan=fan, resolution=resolution, model_version=model_version, degraded="; ".join(why)
         ),
         origins=origin,
     )
@@ -167,9 +167,9 @@ def issue(
 
 def forecast_table(
     origin: Origins,
+    *,
     valid_time: Times,
     fan: Floats,
-    *,
     resolution: np.timedelta64,
     model_version: str,
     degraded: str = "",
@@ -181,7 +181,7 @@ def forecast_table(
             "zone": [origin.zone.code] * count,
             "issue_time": np.repeat(origin.issue_time, count),
             "valid_time": np.repeat(valid_time, len(QUANTILES)),
-            "resolution": np.full(count, resolution),
+            "resolution": np.full(count, resolution, "timedelta64[us]"),
             "quantile": np.tile(QUANTILES, len(valid_time)),
             "value": fan.reshape(-1),
             "model_version": [model_version] * count,

@@ -101,7 +101,7 @@ def ingest(
         source=", ".join(sorted(frame["source"].unique())),
         received=frame.height,
         new=store.put(frame),
-        missing=round((span - steps.sum()) / steps.min()),  # type: ignore[operator]
+        missing=round((span - steps.sum()) / steps.min()),
         first=times.min(),  # type: ignore[arg-type]
         last=times.max(),  # type: ignore[arg-type]
     )

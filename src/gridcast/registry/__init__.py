@@ -22,10 +22,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gridcast import __version__, models
+from gridcast import models
 from gridcast.errors import ArtifactMismatch, BadTime, ModelNotFound, RegistryError
 from gridcast.models import Fitted
 from gridcast.registry import disk
@@ -95,7 +96,7 @@ class Registry:
                 parameters=parameters,
                 trained_at=utc(trained_at),
                 details=details,
-                gridcast=__version__,
+                gridcast=installed_version("gridcast"),
                 files={name: disk.sha256(fresh / name) for name in sorted(disk.files(fresh))},
             )
             same = self._same(manifest)
@@ -131,8 +132,7 @@ class Registry:
         path = self._place(version) / _MANIFEST
         try:
             manifest = read(path.read_text(encoding="utf-8"), where=path)
-            named = manifest.version
-        except (OSError, *UNREADABLE, ModelNotFound, BadTime) as error:
+        except (OSError, *UNREADABLE, BadTime) as error:
             if not path.parent.is_dir():
                 raise ModelNotFound(
                     f"{version.zone} {version.task} has no model version {version}",
@@ -140,7 +140,7 @@ class Registry:
                     version=version.id,
                 ) from None
             raise _mismatch(path, "is damaged or unreadable") from error
-        if named != version:
+        if (manifest.zone, manifest.task, manifest.id) != (version.zone, version.task, version.id):
             raise _mismatch(path, "is not the one that was registered")
         return manifest
 

@@ -99,8 +99,13 @@ class Manifest:
 
     @property
     def version(self) -> Version:
-        """The version that it names."""
-        return Version(zone=self.zone, task=self.task, id=f"{self.trained_at:%Y%m%dT%H%M%SZ}-{self.content[:_DIGITS]}")
+        """The version that it stands beside."""
+        return Version(zone=self.zone, task=self.task, id=self.id)
+
+    @property
+    def id(self) -> str:
+        """The version's id: when it was trained (UTC), and how the hash of its content begins."""
+        return f"{self.trained_at:%Y%m%dT%H%M%SZ}-{self.content[:_DIGITS]}"
 
     def to_json(self) -> str:
         """The text of the file.

@@ -36,8 +36,8 @@ PALETTE = {
 INK, MUTED, GRID, WASH, PAPER, BLUE = (PALETTE[role][0] for role in ("ink", "muted", "grid", "wash", "paper", "blue"))
 REFERENCE = "naive"
 
-WIDE, NARROW = 960, 358
-"""Widths that every figure is drawn at, CSS pixels: a page's column and a phone's."""
+WIDE, HALF, NARROW = 960, 458, 358
+"""Widths of figures, CSS pixels: a page's column, half of it and a phone's."""
 
 _LINES = ("blue", "vermilion", "green", "purple", "amber", "violet")
 _MARKERS = "osD^vP"
@@ -124,12 +124,11 @@ def svg(figure: Figure) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a file on light paper, SVG or PNG by its name.
+    """Write the figure as SVG or PNG, by the name of the file.
 
     Raises:
         ConfigError: the name ends otherwise; fact ``path``.
     """
-    figure.set_facecolor(PAPER)
     if path.suffix.lower() == ".svg":
         path.write_text(svg(figure), encoding="utf-8", newline="\n")
     elif path.suffix.lower() == ".png":
@@ -154,9 +153,11 @@ def inline(markup: str, *, key: str, title: str, description: str) -> str:
     )
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], *, columns: int) -> None:
-    """The legend of the named ``handles`` under everything else, in at most ``columns`` columns."""
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(columns, len(handles)), handlelength=2.2)
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """The legend of the named ``handles`` under everything else, in as many columns as have room."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = int(72 * figure.get_figwidth() // (52 + 8 * longest))
+    figure.legend(handles=handles, loc="outside lower left", ncols=max(1, min(columns, len(handles))), handlelength=2.2)
 
 
 def thousands(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -159,6 +159,11 @@ def long_day(day: date) -> str:
     return f"{day:%A} {day.day} {day:%B %Y}"
 
 
+def synthetic(labels: Iterable[str]) -> bool:
+    """Whether the labels say that the data are synthetic."""
+    return any(label.casefold().startswith("synthetic") for label in labels)
+
+
 def fan_chart(
     forecast: pl.DataFrame,
     *,
@@ -173,7 +178,7 @@ def fan_chart(
         forecast: a Forecast table of one issue.
         history: actual load, ``valid_time`` (UTC) and ``value`` (MW); what starts after the issue is drawn apart.
         zone: whose clocks, gate and name are shown.
-        labels: words that the picture must carry, such as ``synthetic``.
+        labels: what the reader must be told; the picture says so where one begins with ``synthetic``.
         path: where to write it, ``.svg`` or ``.png``; nowhere if None.
 
     Returns:
@@ -203,12 +208,11 @@ def draw(
     with canvas(width, height=height, salt=f"fan-{width}", text="path" if titled else "none") as figure:
         axes = figure.add_subplot()
         if titled:
+            figure.set_facecolor(PAPER)
             name = f" \N{MIDDLE DOT} {fan.zone.name}" if fan.zone.name != fan.zone.code else ""
             axes.set_title(f"{fan.zone.code}{name}\n{fan.window}, peak {fan.peak}", fontsize=14, pad=24)
-        if labels:
-            axes.set_title(
-                " \N{MIDDLE DOT} ".join(labels).upper(), loc="right", fontsize=10, color=MUTED, pad=24 if titled else 6
-            )
+        if synthetic(labels):
+            axes.set_title("SYNTHETIC DATA", loc="right", fontsize=10, color=MUTED, pad=24 if titled else 6)
         start = _axis_start(fan, days_before=1 if wide else 0)
         hours = _Hours(start)
         axes.axvspan(hours.at(fan.valid_time[0]), hours.at(fan.end), facecolor=WASH, edgecolor="none", zorder=0)
@@ -235,7 +239,7 @@ def draw(
         _clock_axis(axes, fan, hours=hours, every=6 if wide else 12)
         _events(axes, fan, hours=hours)
         _peak(axes, fan, middle=middle, above=0.05 * reach)
-        legend_below(figure, [*axes.get_legend_handles_labels()[0], *_band_names()], columns=6 if wide else 3)
+        legend_below(figure, [*axes.get_legend_handles_labels()[0], *_band_names()])
         markup = svg(figure)
         if path is not None:
             save(figure, path)
@@ -318,6 +322,7 @@ def _clock_axis(axes: Axes, fan: Fan, *, hours: _Hours, every: int) -> None:
                 names[hours.at(at)] = f"{name:%a} {name.day} {name:%b}"
             if hour == 0:
                 axes.axvline(hours.at(at), color=GRID, linewidth=1.4, zorder=0.5)
+    axes.xaxis.remove_overlapping_locs = False  # noon has its hour and its day
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_xticks(list(names), list(names.values()), minor=True)
     axes.tick_params(axis="x", which="minor", length=0, pad=22)

@@ -30,7 +30,7 @@ def error_by_hour(result: Backtest, *, width: int) -> str:
                 mae_by_hour(result, name),
                 color=color,
                 linestyle=dash,
-                linewidth=1.8 + 2.4 * (count - 1 - number) / count,
+                linewidth=1.8 + 1.8 * (count - 1 - number) / count,
                 marker=marker,
                 markevery=(number % 3, 3),
                 markersize=7,
@@ -44,7 +44,7 @@ def error_by_hour(result: Backtest, *, width: int) -> str:
         axes.yaxis.set_major_formatter(lambda value, _: thousands(value))
         axes.set_xlabel("hour of the local clock")
         axes.set_ylabel("mean absolute error, MW")
-        legend_below(figure, axes.get_legend_handles_labels()[0], columns=6 if wide else 3)
+        legend_below(figure, axes.get_legend_handles_labels()[0])
         return svg(figure)
 
 
@@ -56,7 +56,7 @@ def error_by_day_kind(result: Backtest, *, width: int) -> str:
     look = looks(result.replays)
     rows = len(table) + 1
     with canvas(
-        width, height=90 + _BAR * rows * len(kinds) + 22 * math.ceil(len(table) / 3), salt=f"kind-{width}"
+        width, height=90 + _BAR * rows * len(kinds) + 22 * math.ceil(len(table) / 2), salt=f"kind-{width}"
     ) as figure:
         axes = figure.add_subplot()
         for number, (name, errors) in enumerate(table.items()):
@@ -85,7 +85,7 @@ def error_by_day_kind(result: Backtest, *, width: int) -> str:
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
         axes.set_xlabel("mean absolute error, MW")
-        legend_below(figure, axes.get_legend_handles_labels()[0], columns=4 if width == WIDE else 3)
+        legend_below(figure, axes.get_legend_handles_labels()[0])
         return svg(figure)
 
 

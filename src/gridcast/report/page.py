@@ -13,31 +13,32 @@ from importlib.resources import files
 import numpy as np
 import polars as pl
 
-import gridcast
 from gridcast.backtesting import Backtest
 from gridcast.contracts import QUANTILES
 from gridcast.market.zones import BiddingZone
 from gridcast.report import figures, scoretable
 from gridcast.report.breakdown import DAY_KINDS, days_by_kind, mae_by_day_kind, mae_by_hour, reliability, scored
-from gridcast.report.drawing import NARROW, PALETTE, WIDE, inline, thousands
-from gridcast.report.fan import Fan, draw
+from gridcast.report.drawing import HALF, NARROW, PALETTE, WIDE, inline, thousands
+from gridcast.report.fan import Fan, draw, synthetic
 
 Cell = tuple[str, bool]
 """A number as text, and whether it is the best of its row."""
 
-LIBRARIES = ("numpy", "polars", "scipy", "lightgbm", "matplotlib")
-SYNTHETIC = "synthetic"
+LIBRARIES = ("gridcast", "numpy", "polars", "scipy", "lightgbm", "matplotlib")
+MOST_PAIRED = 4
+"""Models in a table that still fits beside its figure."""
+UNEXPLAINED = "as the data say"
 _WEATHER = {
-    "none": "none",
-    "forecast": "forecast: only weather forecasts that were public at the issue time",
-    "observed": "observed: measured weather, which nobody knew at the issue time, so that live scores will be worse",
+    "none": "no weather among the inputs",
+    "forecast": "only weather forecasts that were public at the issue time",
+    "observed": "measured weather, which nobody knew at the issue time: live scores will be worse",
 }
 _TSO = {
-    "none": "no input of the models",
-    "reported": "reported: the provider says when it was published",
-    "assumed": "assumed: its publication time is a rule, not a record",
-    "observed": "observed: published when it was fetched",
-    "last-version": "last-version: the last of its versions, perhaps later than the issue time",
+    "none": "the operator's forecast was no input of the models",
+    "reported": "the provider says when the operator's forecast was published",
+    "assumed": "the publication time of the operator's forecast is a rule, not a record",
+    "observed": "the operator's forecast counts as published when it was fetched",
+    "last-version": "the last version of the operator's forecast, perhaps later than the issue time",
 }
 
 
@@ -92,7 +93,7 @@ def render(
         f"<header><h1>{escape(title)}</h1><p>Electricity load of {escape(name)}</p>{_badges(labels)}"
         f'<nav aria-label="Parts of this report"><ol>{links}</ol></nav></header>\n'
         f"<main>\n{sections}</main>\n"
-        f"<footer>gridcast {escape(gridcast.__version__)}. MW are means over the interval; an interval is named by its "
+        f"<footer>Made by gridcast. MW are means over the interval; an interval is named by its "
         f"start; local time is {escape(zone.local_tz)}.</footer>\n</body>\n</html>\n"
     )
 
@@ -105,7 +106,7 @@ def _style() -> str:
 
 def _badges(labels: Sequence[str]) -> str:
     badges = "".join(f'<span class="badge">{escape(label)}</span>' for label in labels)
-    if SYNTHETIC in labels:
+    if synthetic(labels):
         badges += '<p class="note">Synthetic data are generated: they resemble real load, but nobody measured them.</p>'
     return badges
 
@@ -116,13 +117,13 @@ def _forecast(fan: Fan, *, history: pl.DataFrame | None, labels: Sequence[str]) 
     issued = fan.local(fan.issue_time)
 
     def extreme(row: int) -> tuple[str, str]:
-        return f"{thousands(median[row])} MW", f"{fan.span(row)}\n80 % band {_band(low[row], high[row])}"
+        return f"{thousands(median[row])} MW", f"{fan.span(row)}\n80 %: {_band(low[row], high[row])}"
 
     tiles = {
         "Peak": extreme(top),
         "Lowest": extreme(bottom),
         "Mean of the medians": (f"{thousands(float(median.mean()))} MW", f"{len(median)} intervals"),
-        "Issued": (f"{issued:%H:%M}", f"{issued:%a} {issued.day} {issued:%b %Y} {issued:%Z}"),
+        "Issued": (f"{issued:%H:%M}", f"{issued:%a} {issued.day} {issued:%b} {issued:%Z}"),
     }
     warnings = "".join(f'<p class="warning">Degraded: {escape(reason)}</p>' for reason in fan.degraded)
     chart = _figure(
@@ -164,8 +165,8 @@ def _scores(result: Backtest) -> str:
     uneven = len({each.get("n") for each in scores.values()}) > 1
     notes = [
         f"Delivery days {first} to {last}, {issues:,} origins, refitted every month. {_left_out(result)}",
-        f"Weather: {_WEATHER.get(result.weather_basis, result.weather_basis)}.",
-        f"Operator's forecast: {_operator(result)}.",
+        f"weather_basis {result.weather_basis}: {_WEATHER.get(result.weather_basis, UNEXPLAINED)}.",
+        f"tso_basis {result.tso_basis}: {_operator(result)}.",
         "The best value of a row is bold; coverage is best near its nominal 80 or 95 %, bias near 0.",
     ]
     if uneven:
@@ -179,20 +180,22 @@ def _left_out(result: Backtest) -> str:
     count = result.n_excluded
     if count == 0:
         return "No interval is left out (n_excluded 0)."
-    return f"{count:,} intervals are left out for every model, their actual missing or implausible (n_excluded)."
+    intervals = "1 interval is" if count == 1 else f"{count:,} intervals are"
+    return f"{intervals} left out for every model, the actual missing or implausible (n_excluded {count})."
 
 
 def _operator(result: Backtest) -> str:
-    basis = _TSO.get(result.tso_basis, result.tso_basis)
+    basis = _TSO.get(result.tso_basis, UNEXPLAINED)
     if not np.isfinite(result.tso).any():
-        return "none in the data"
+        return "the data have no forecast of the operator"
     if result.tso_basis == "none":
-        return f"{basis}; the skill is against the last version in the data, perhaps later than the issue time"
+        return f"{basis}; skill_vs_tso is against the last version in the data, perhaps later than the issue time"
     return basis
 
 
 def _errors(result: Backtest) -> str:
     models = list(result.replays)
+    paired = len(models) <= MOST_PAIRED
     by_hour = {name: mae_by_hour(result, name) for name in models}
     by_kind = {name: mae_by_day_kind(result, name) for name in models}
     worst = {name: int(np.nanargmax(errors)) for name, errors in by_hour.items() if np.isfinite(errors).any()}
@@ -212,7 +215,7 @@ def _errors(result: Backtest) -> str:
         kind="figures",
     )
     kind_figure = _figure(
-        lambda width: figures.error_by_day_kind(result, width=NARROW + 100 if width == WIDE else width),
+        lambda width: figures.error_by_day_kind(result, width=HALF if width == WIDE and paired else width),
         key="kind",
         title="Mean absolute error by type of day",
         description=". ".join(
@@ -231,7 +234,7 @@ def _errors(result: Backtest) -> str:
     )
     return (
         f"<h3>By hour of the day</h3>{hour_figure}<details><summary>The numbers by hour</summary>{hour_table}</details>"
-        f'<h3>By type of day</h3><div class="beside">{kind_figure}{kind_table}</div>'
+        f"<h3>By type of day</h3><div{' class=beside' if paired else ''}>{kind_figure}{kind_table}</div>"
     )
 
 
@@ -283,7 +286,7 @@ def _known(fan: Fan | None, result: Backtest | None, *, facts: Mapping[str, str]
 
 
 def _versions() -> str:
-    found = [f"gridcast {gridcast.__version__}", f"Python {platform.python_version()}"]
+    found = [f"Python {platform.python_version()}"]
     for library in LIBRARIES:
         try:
             found.append(f"{library} {version(library)}")
