@@ -19,6 +19,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 
 
+CLASSIC = "naive,conv1d_classic,ensemble"
+
+
 @dataclass(frozen=True)
 class Case:
     """One backtest: a zone's file and period, what the models may use and who takes part."""
@@ -33,21 +36,26 @@ class Case:
     task: str = "day_ahead"
 
 
+_2018 = ("2018-01-01", "2019-01-01")
+_Q4 = ("2020-10-01", "2021-01-01")
+_FR, _ES = "FR_load_tso_weather_2015_2018.csv.gz", "ES_load_tso_2015_2018.csv.gz"
+_DE, _DK = "DE_LU_load_tso_2020.csv.gz", "DK_load_2015_2018.csv.gz"
 CASES = (
-    Case("DK 2018, no weather", "DK", "DK_load_2015_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar"),
-    Case("Victoria 2014", "VIC", "VIC_load_weather_2012_2014.csv.gz", "2014-01-01", "2015-01-01", "load,calendar,weather"),
-    Case("France 2018", "FR", "FR_load_tso_weather_2015_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar,weather"),
-    Case("France 2018, TSO", "FR", "FR_load_tso_weather_2015_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar,weather,tso"),
-    Case("Spain 2018", "ES", "ES_load_tso_2015_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar"),
-    Case("Spain 2018, TSO", "ES", "ES_load_tso_2015_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar,tso"),
+    Case("DK 2018, no weather", "DK", _DK, *_2018, "load,calendar"),
+    Case(
+        "Victoria 2014", "VIC", "VIC_load_weather_2012_2014.csv.gz", "2014-01-01", "2015-01-01", "load,calendar,weather"
+    ),
+    Case("France 2018", "FR", _FR, *_2018, "load,calendar,weather"),
+    Case("France 2018, TSO", "FR", _FR, *_2018, "load,calendar,weather,tso"),
+    Case("Spain 2018", "ES", _ES, *_2018, "load,calendar"),
+    Case("Spain 2018, TSO", "ES", _ES, *_2018, "load,calendar,tso"),
     Case("Austria 2016", "AT", "AT_load_weather_2011_2016.csv.gz", "2016-01-01", "2017-01-01", "load,calendar,weather"),
-    Case("NO_1 2018", "NO_1", "NO_1_load_2013_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar"),
-    Case("NO_5 2018", "NO_5", "NO_5_load_2013_2018.csv.gz", "2018-01-01", "2019-01-01", "load,calendar,weather"),
-    Case("DE_LU Q4 2020", "DE_LU", "DE_LU_load_tso_2020.csv.gz", "2020-10-01", "2021-01-01", "load,calendar"),
-    Case("DE_LU Q4 2020, TSO", "DE_LU", "DE_LU_load_tso_2020.csv.gz", "2020-10-01", "2021-01-01", "load,calendar,tso"),
-    Case("DK, next 24 h", "DK", "DK_load_2015_2018.csv.gz", "2018-09-13", "2019-01-01", "load,calendar",
-         "naive,conv1d_classic,ensemble", "next_24h"),
-)  # fmt: skip
+    Case("NO_1 2018", "NO_1", "NO_1_load_2013_2018.csv.gz", *_2018, "load,calendar"),
+    Case("NO_5 2018", "NO_5", "NO_5_load_2013_2018.csv.gz", *_2018, "load,calendar,weather"),
+    Case("DE_LU Q4 2020", "DE_LU", _DE, *_Q4, "load,calendar"),
+    Case("DE_LU Q4 2020, TSO", "DE_LU", _DE, *_Q4, "load,calendar,tso"),
+    Case("DK, next 24 h", "DK", _DK, "2018-09-13", "2019-01-01", "load,calendar", CLASSIC, "next_24h"),
+)
 
 
 def main() -> None:
@@ -73,10 +81,11 @@ def main() -> None:
         chosen.out.write_text("\n".join(["# Accuracy", "", *lines, ""]), encoding="utf-8")
 
 
-_HEADER = (  # fmt: skip
-    "| case | model | MAE MW | MAPE % | MAE / naive | skill vs TSO | 80 % band | 95 % band | CRPS MW | fit CPU-s | wall s | RSS MiB | inputs | weather basis | TSO basis |",  # noqa: E501
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-)
+_COLUMNS = (
+    "case", "model", "MAE MW", "MAPE %", "MAE / naive", "skill vs TSO", "80 % band", "95 % band", "CRPS MW",
+    "fit CPU-s", "wall s", "RSS MiB", "inputs", "weather basis", "TSO basis",
+)  # fmt: skip
+_HEADER = (f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|")
 
 
 def rows(case: Case, *, data: Path, models: str) -> list[str]:
@@ -121,8 +130,9 @@ def rows(case: Case, *, data: Path, models: str) -> list[str]:
 
 
 def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)
-    return f"Measured at commit {found.stdout.strip() or 'unknown'}, on {os.cpu_count()} cores, by `python benchmarks/accuracy.py`."
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+    return f"Measured at commit {found or 'unknown'}, on {os.cpu_count()} cores, by `python benchmarks/accuracy.py`."
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from strategies import history, minutes, rows, utc
 
 from gridcast import contracts
 from gridcast.contracts import (
@@ -35,6 +34,7 @@ from gridcast.features.design import design
 from gridcast.market.days import DAY, HOUR, Origins, origins
 from gridcast.market.zones import zone
 from gridcast.store import snapshot
+from strategies import history, minutes, rows, utc
 
 DK_1 = zone("DK_1")
 SPRING = date(2024, 3, 31)
@@ -128,9 +128,7 @@ def test_a_series_answers_with_the_latest_public_vintage_of_the_interval_that_ho
     late, early = START + 5 * HOUR, START
     np.testing.assert_array_equal(series().known(times, late), [np.nan, 10, 10, 2, 2, np.nan, np.nan])
     np.testing.assert_array_equal(series().known(times, early), [np.nan, 1, 1, np.nan, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(
-        series().known(times, early, observed=True), [np.nan, 10, 10, 2, 2, np.nan, np.nan]
-    )
+    np.testing.assert_array_equal(series().known(times, early, observed=True), [np.nan, 10, 10, 2, 2, np.nan, np.nan])
     of_each = np.where(np.arange(7) == 1, late, early)
     np.testing.assert_array_equal(series().known(times, of_each)[:3], [np.nan, 10, 1])
     assert series().times.tolist() == (START + np.arange(3) * HOUR).tolist()
@@ -228,7 +226,10 @@ def test_a_forecast_without_a_column_is_refused(column: str) -> None:
 def changed(row: int, **values: object) -> pl.DataFrame:
     at = pl.int_range(pl.len()) == row
     return issued(ASKED).with_columns(
-        **{name: pl.when(at).then(pl.lit(value, dtype=FORECAST[name])).otherwise(name) for name, value in values.items()}
+        **{
+            name: pl.when(at).then(pl.lit(value, dtype=FORECAST[name])).otherwise(name)
+            for name, value in values.items()
+        }
     )
 
 
@@ -261,7 +262,8 @@ def test_a_forecast_with_a_quantile_twice_is_refused() -> None:
         pytest.param(pl.col("valid_time") != utc(2024, 3, 31, 1), id="an hour is missing"),
         pytest.param(pl.col("quantile") != 0.5, id="a quantile is missing everywhere"),
         pytest.param(
-            (pl.col("quantile") != 0.5) | (pl.col("valid_time") != utc(2024, 3, 31, 1)), id="a quantile of one hour is missing"
+            (pl.col("quantile") != 0.5) | (pl.col("valid_time") != utc(2024, 3, 31, 1)),
+            id="a quantile of one hour is missing",
         ),
         pytest.param(pl.lit(value=False), id="everything is missing"),
     ],

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gridcast.errors import DataError, DuplicateTime, ImplausibleValue, LookaheadError, MissingColumns, NotForecastable
-from gridcast.market.days import Origins, Times
+from gridcast.market.days import HOUR, Origins, Times
 from gridcast.market.zones import BiddingZone
 
 Floats = NDArray[np.float64]
@@ -205,7 +205,7 @@ class Snapshot:
 
     @property
     def tso_basis(self) -> str:
-        """What a TSO forecast is worth: ``reported``, ``assumed``, ``last-version``, or ``none`` where there is none."""
+        """What a TSO forecast is worth: ``reported``, ``assumed``, ``last-version``, or ``none`` without one."""
         if TSO_FORECAST not in self.series:
             return "none"
         series = self.series[TSO_FORECAST]
@@ -308,9 +308,8 @@ def forecast(frame: pl.DataFrame, *, origins: Origins) -> pl.DataFrame:
 
     Raises:
         MissingColumns, DataError: a column is absent, has another type, a null or a value that is not finite; an
-        interval does
-            not start after the issue time; quantiles cross; a key stands twice.
-        NotForecastable: an origin's window is incomplete.
+            interval does not start after the issue time; quantiles cross; a key stands twice.
+        NotForecastable: an interval of a window, or one of its `QUANTILES`, is missing, or there is one too many.
     """
     frame = _same_schema(frame, FORECAST, where="forecast").sort("issue_time", "valid_time", "quantile")
     if any(frame[name].null_count() for name in frame.columns) or not frame["value"].is_finite().all():
@@ -331,12 +330,13 @@ def forecast(frame: pl.DataFrame, *, origins: Origins) -> pl.DataFrame:
         raise DuplicateTime("the forecast has a quantile twice", remedy="give every quantile once", where="forecast")
     if (step["rise"] < 0).any():
         raise DataError("the forecast's quantiles cross", remedy="sort them", where="forecast")
-    for resolution in frame["resolution"].unique():
-        _, times = origins.rows(np.timedelta64(resolution))
-        intervals = frame.select("issue_time", "valid_time").n_unique()
-        if intervals != len(times):
-            raise NotForecastable(
-                f"the forecast of {origins.zone.code} has {intervals} intervals of {len(times)}",
-                remedy="forecast every interval of the delivery day",
-            )
+    resolutions = frame["resolution"].to_numpy()
+    origin, times = origins.rows(resolutions.max() if len(resolutions) else HOUR)
+    due = pl.DataFrame({"issue_time": origins.issue_time[origin], "valid_time": times})
+    found = step.filter(pl.col("len") == len(QUANTILES)).select(pl.col(due.columns).dt.replace_time_zone(None))
+    if not found.equals(due):
+        raise NotForecastable(
+            f"the forecast of {origins.zone.code} has {found.join(due, on=due.columns).height} complete intervals of {due.height}",
+            remedy="forecast every interval of every window, and no other, with every quantile",
+        )
     return frame

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import FORECAST_WEATHER, OBSERVED_WEATHER, arrays_of, assert_same, delivery_days, history, zone_codes
 
 from gridcast.contracts import Design
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
@@ -17,6 +16,7 @@ from gridcast.market.days import DAY, Origins, Task, next_24h_window, origins
 from gridcast.market.zones import BiddingZone, zone
 from gridcast.models import Fitted, recipe
 from gridcast.store import snapshot
+from strategies import FORECAST_WEATHER, OBSERVED_WEATHER, arrays_of, assert_same, delivery_days, history, zone_codes
 
 SPRING, AUTUMN = date(2024, 3, 31), date(2024, 10, 27)
 
@@ -120,9 +120,8 @@ def test_an_issue_at_an_odd_time_is_the_same_alone_and_among_others() -> None:
 
 
 def next_24h_window_at(hour: int) -> tuple[np.datetime64, np.datetime64, np.datetime64]:
-    from strategies import utc
-
     from gridcast.market.days import instant
+    from strategies import utc
 
     at = utc(2024, 10, 27, hour, 20)
     start, end = next_24h_window(at)

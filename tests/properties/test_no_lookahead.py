@@ -16,6 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from gridcast.contracts import LOAD, OBSERVED, TSO_FORECAST, Design, Floats, Series
+from gridcast.errors import LookaheadError
+from gridcast.features.design import RUN_UP_DAYS, design, with_target
+from gridcast.market.days import DAY, HOUR, Origins, Task, Times, lagged, local_day, origins
+from gridcast.market.zones import BiddingZone, zone, zones
+from gridcast.models import Fitted, recipe
+from gridcast.store import snapshot
 from strategies import (
     FORECAST_WEATHER,
     OBSERVED_WEATHER,
@@ -27,14 +35,6 @@ from strategies import (
     minutes,
     zone_codes,
 )
-
-from gridcast.contracts import LOAD, OBSERVED, TSO_FORECAST, Design, Floats, Series
-from gridcast.errors import LookaheadError
-from gridcast.features.design import RUN_UP_DAYS, design, with_target
-from gridcast.market.days import DAY, HOUR, Origins, Task, Times, lagged, local_day, origins
-from gridcast.market.zones import BiddingZone, zone, zones
-from gridcast.models import Fitted, recipe
-from gridcast.store import snapshot
 
 YEAR = 2024
 WEATHER = {0: (FORECAST_WEATHER, OBSERVED_WEATHER), 1: (OBSERVED_WEATHER,), 2: (FORECAST_WEATHER, "wind_speed_10m")}

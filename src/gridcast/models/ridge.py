@@ -22,8 +22,8 @@ _BEYOND = 0.25
 class Columns:
     """Columns of one kind: ``values`` [N, K], left as they are unless they have a ``unit``.
 
-    With one they are centred and divided by it, or, where it is 0, by their own standard deviation. Columns that are seldom
-    anything but 0 want a unit: their own deviation would make their rare values huge, and the fit wild.
+    With one they are centred and divided by it, or, where it is 0, by their own standard deviation. Columns that are
+    seldom anything but 0 want a unit: their own deviation would make their rare values huge, and the fit wild.
     """
 
     kind: str
@@ -112,7 +112,7 @@ def fit(
             out = parts == number
             without = np.linalg.solve(gram - weighted[out].T @ x[out], moment - weighted[out].T @ y[out])
             held_out[rows[out]] = x[out] @ without
-    span = np.quantile(target[complete], (0.001, 0.999)) + (-_BEYOND, _BEYOND)
+    span = np.quantile(target[complete], (0.001, 0.999)) + np.array([-_BEYOND, _BEYOND])
     return SlotRidge(coefficients, kept, centre, scale, span), np.clip(held_out, *span)
 
 

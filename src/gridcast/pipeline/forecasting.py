@@ -111,7 +111,7 @@ def window_to_issue(
         if day > today + timedelta(days=1):
             raise NotForecastable(
                 f"{day} of {zone.code} cannot be forecast yet",
-                remedy=f"the latest is {today + timedelta(days=1)} now; each opens at 00:00 {zone.market_tz} a day before",
+                remedy=f"the latest is {today + timedelta(days=1)}; each opens at 00:00 {zone.market_tz} a day before",
                 delivery_day=day,
             )
         issued, window = min(now, issue_time(zone, day)), delivery_window(zone, day)
@@ -155,11 +155,16 @@ def issue(
     if finest < resolution:
         shape = within_hour(observations, zone=zone, at=at, coarse=resolution, fine=finest)
         valid_time, fan = refined(valid_time, fan, shape=shape, zone=zone)
-        why.append(f"finer than the model: its {_minutes(resolution)}-minute forecast times the usual shape within it")
+        why.append(f"finer than the model: its {_minutes(resolution)}-minute forecast times the usual shape within")
         resolution = finest
     return contracts.forecast(
         forecast_table(
-            origin, valid_time=valid_time, fan=fan, resolution=resolution, model_version=model_version, degraded="; ".join(why)
+            origin,
+            valid_time=valid_time,
+            fan=fan,
+            resolution=resolution,
+            model_version=model_version,
+            degraded="; ".join(why),
         ),
         origins=origin,
     )

@@ -1,12 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -16,59 +10,17 @@ import numpy as np
 import pytest
 
 from gridcast import __version__, models
-from gridcast.contracts import QUANTILES
 from gridcast.errors import ArtifactMismatch, BadTime, ModelNotFound, RegistryError, UnknownModel
 from gridcast.market.days import Task
-from gridcast.models.calibration import Calibration
 from gridcast.models.ensemble import Ensemble, FittedEnsemble
-from gridcast.models.naive import FittedNaive, Naive
-from gridcast.registry import Action, Details, Registry, Version, disk
+from gridcast.models.naive import FittedNaive
+from gridcast.registry import Action, Registry, Version
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
 SHELF = {"zone": "DK_1", "task": "day_ahead"}
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DETAILS = Details(
-    inputs=("load", "calendar"),
-    resolution=np.timedelta64(15, "m"),
-    first_day=date(2023, 1, 1),
-    last_day=date(2026, 1, 1),
-    data_sha256="ab" * 32,
-    weather_basis="",
-    tso_basis="",
-    seed=0,
-    metrics={"mae_mw": 71.5, "skill_vs_tso": None},
-)
-
-
-def calibration(width: float) -> Calibration:
-    return Calibration(np.ones(24), np.ones(12), np.ones(3), width * np.linspace(-1, 1, len(QUANTILES)))
-
-
-def naive(width: float = 1.0) -> FittedNaive:
-    return FittedNaive(Naive(), calibration(width))
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "home" / "models"
-
-
-@pytest.fixture
-def registry(root):
-    return Registry(root)
-
-
-@pytest.fixture
-def register(registry):
-    def add(fitted=None, *, at=NOON, details=DETAILS, **shelf):
-        return registry.register(fitted or naive(), trained_at=at, details=details, **(SHELF | shelf))
-
-    return add
 
 
 def folder_of(root: Path, version: Version) -> Path:
@@ -76,7 +28,7 @@ def folder_of(root: Path, version: Version) -> Path:
 
 
 def test_a_model_comes_back_as_it_was_registered_with_all_that_was_said_of_it(registry, register):
-    fitted, manifest = registry.load(register(naive(2.0)))
+    fitted, manifest = registry.load(register(2.0))
 
     assert isinstance(fitted, FittedNaive)
     assert np.array_equal(fitted.calibration.offsets, calibration(2.0).offsets)
@@ -96,7 +48,7 @@ def test_a_recipe_with_tuples_and_models_inside_comes_back_equal(registry, regis
 
 def test_a_version_is_named_after_its_time_in_utc_and_its_content(registry, register):
     cet = timezone(HOUR)
-    version = register(at=datetime(2026, 1, 2, 4, 4, 5, 999_999, tzinfo=cet))
+    version = register(trained_at=datetime(2026, 1, 2, 4, 4, 5, 999_999, tzinfo=cet))
 
     assert version.id.startswith("20260102T030405Z-")
     assert version.id.endswith(registry.manifest(version).content[:8])
@@ -105,7 +57,7 @@ def test_a_version_is_named_after_its_time_in_utc_and_its_content(registry, regi
 
 def test_a_time_without_time_zone_is_refused(register, root):
     with pytest.raises(BadTime, match="UTC"):
-        register(at=datetime(2026, 1, 2))  # noqa: DTZ001  # what is refused
+        register(trained_at=datetime(2026, 1, 2))  # noqa: DTZ001  # what is refused
     assert Registry(root).versions(**SHELF) == []
 
 
@@ -113,7 +65,7 @@ def test_the_same_model_of_the_same_data_is_one_version_whenever_and_however_sco
     first = register()
     before = files(root)
 
-    assert register(at=NOON + HOUR, details=replace(DETAILS, metrics={})) == first
+    assert register(trained_at=NOON + HOUR, details=replace(DETAILS, metrics={})) == first
     assert files(root) == before
 
 
@@ -134,7 +86,7 @@ def test_anything_else_is_another_version(registry, register, other):
 
 
 def test_versions_are_listed_oldest_first_for_their_zone_and_task_alone(registry, register):
-    late, early = register(naive(1.0), at=NOON + HOUR), register(naive(2.0), at=NOON)
+    late, early = register(1.0, trained_at=NOON + HOUR), register(2.0, trained_at=NOON)
     register(zone="DK_2")
     register(task=Task.NEXT_24H)
 
@@ -270,7 +222,7 @@ DAMAGE = {
 def test_a_damaged_version_is_neither_loaded_nor_promoted_nor_returned_to_nor_taken_for_whole(
     registry, register, root, damage
 ):
-    version, later = register(naive(1.0)), register(naive(2.0), at=NOON + HOUR)
+    version, later = register(1.0), register(2.0, trained_at=NOON + HOUR)
     registry.promote(version, at=NOON)
     registry.promote(later, at=NOON + HOUR)
     DAMAGE[damage](folder_of(root, version))
@@ -284,7 +236,7 @@ def test_a_damaged_version_is_neither_loaded_nor_promoted_nor_returned_to_nor_ta
             act()
         assert str(folder_of(root, version)) in refused.value.path
     assert registry.champion(**SHELF) == later
-    whole = register(naive(1.0), at=NOON + 2 * HOUR)
+    whole = register(1.0, trained_at=NOON + 2 * HOUR)
     assert whole != version
     registry.load(whole)
 
@@ -298,7 +250,7 @@ def test_a_manifest_of_another_layout_says_who_can_read_it(registry, register, r
 
 
 def test_a_champion_is_promoted_and_rolled_back_step_by_step_and_all_of_it_is_remembered(registry, register):
-    a, b, c = (register(naive(width), at=NOON + width * HOUR) for width in (1.0, 2.0, 3.0))
+    a, b, c = (register(width, trained_at=NOON + width * HOUR) for width in (1.0, 2.0, 3.0))
     for hour, version in enumerate((a, b, c)):
         registry.promote(version, at=NOON + hour * HOUR)
         assert registry.champion(**SHELF) == version
@@ -327,7 +279,7 @@ def test_promoting_the_champion_again_changes_nothing(registry, register):
 
 
 def test_champions_of_zones_and_tasks_are_apart(registry, register):
-    registry.promote(register(), at=NOON)
+    registry.promote(register(), trained_at=NOON)
     assert registry.champion("DK_2", "day_ahead") is None
     assert registry.champion("DK_1", "next_24h") is None
 
@@ -364,168 +316,3 @@ def test_a_damaged_champion_file_is_reported_and_not_overwritten(registry, regis
     assert path.read_text() == text
 
 
-def test_a_disk_that_fails_is_one_error_and_leaves_no_version(registry, register, root, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RegistryError, match=r"No space left on device.*free space"):
-        register()
-    assert {path.name for path in (root / "DK_1" / "day_ahead").iterdir()} == {".lock"}
-
-
-def test_a_root_that_is_a_file_is_one_error(registry, register, root):
-    root.parent.mkdir()
-    root.write_text("")
-    with pytest.raises(RegistryError, match="cannot be written"):
-        register()
-
-
-def test_a_version_and_a_champion_are_on_the_disk_before_they_can_be_seen(registry, register, root, monkeypatch):
-    steps: list[tuple[str, str]] = []
-    fsync, rename, swap = os.fsync, Path.rename, Path.replace
-
-    def synced(descriptor):
-        steps.append(("synced", Path(f"/proc/self/fd/{descriptor}").readlink().name))
-        fsync(descriptor)
-
-    def moved(move):
-        return lambda path, to: steps.append(("moved", Path(to).name)) or move(path, to)
-
-    if not Path("/proc/self/fd").is_dir():
-        pytest.skip("this system does not tell a descriptor's name")
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "rename", moved(rename))
-    monkeypatch.setattr(Path, "replace", moved(swap))
-
-    version = register()
-    at = steps.index(("moved", version.id))
-    assert {name for _, name in steps[:at]} == {"model.json", "arrays.safetensors", "manifest.json", "model", "version"}
-    assert [name for _, name in steps[at + 1 :]] == ["day_ahead", "DK_1", "models"]
-
-    steps.clear()
-    registry.promote(version, at=NOON)
-    assert [step for step in steps if step[1] != "version"][:1] == [("synced", "champion.json")]
-    assert steps[-2:] == [("moved", "champion.json"), ("synced", "day_ahead")]
-
-
-def test_a_writer_that_waits_in_vain_says_so(registry, register, root, monkeypatch):
-    register()
-    monkeypatch.setattr(disk, "PATIENCE_S", 0.05)
-    with disk.alone(root / "DK_1" / "day_ahead" / ".lock"), pytest.raises(RegistryError, match="no other writer hangs"):
-        register(naive(2.0))
-
-
-def test_a_reader_never_waits_for_a_writer(registry, register, root):
-    version = register()
-    registry.promote(version, at=NOON)
-    with disk.alone(root / "DK_1" / "day_ahead" / ".lock"):
-        assert registry.champion(**SHELF) == version
-        registry.load(version)
-
-
-def test_a_reader_beside_many_writers_sees_whole_versions_and_a_champion_only(registry, register):
-    registry.promote(register(naive(1.0)), at=NOON)
-    done = threading.Event()
-
-    def read():
-        seen = 0
-        while not done.is_set():
-            for version in registry.versions(**SHELF):
-                registry.load(version)
-                seen += 1
-            champion = registry.champion(**SHELF)
-            assert champion is not None
-            registry.manifest(champion)
-        return seen
-
-    def write(number):
-        # Two of each content, which race for one version.
-        version = register(naive(2.0 + number // 2), at=NOON + number * HOUR)
-        registry.promote(version, at=NOON + number * HOUR)
-        return version
-
-    with ThreadPoolExecutor(6) as pool:
-        readers = [pool.submit(read) for _ in range(2)]
-        written = list(pool.map(write, range(16)))
-        done.set()
-        assert all(reader.result() > 0 for reader in readers)
-
-    assert len(registry.versions(**SHELF)) == len(set(written)) + 1 == 9
-    assert {move.version for move in registry.history(**SHELF)} == set(registry.versions(**SHELF))
-
-
-CHILD = """
-import os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import numpy as np
-from datetime import UTC, date, datetime
-from gridcast.contracts import QUANTILES
-from gridcast.models.calibration import Calibration
-from gridcast.models.naive import FittedNaive, Naive
-from gridcast.registry import Details, Registry
-
-registry = Registry(Path(sys.argv[2]))
-details = Details(
-    inputs=("load",), resolution=np.timedelta64(1, "h"), first_day=date(2023, 1, 1), last_day=date(2026, 1, 1),
-    data_sha256="ab", weather_basis="", tso_basis="", seed=0,
-)
-
-def add(width):
-    bands = Calibration(np.ones(24), np.ones(12), np.ones(3), width * np.linspace(-1, 1, len(QUANTILES)))
-    fitted = FittedNaive(Naive(), bands)
-    at = datetime(2026, 1, 2, int(width), tzinfo=UTC)
-    return registry.register(fitted, zone="DK_1", task="day_ahead", trained_at=at, details=details)
-
-def die(*_):
-    os._exit(9)
-"""
-
-
-def child(root: Path, work: str) -> subprocess.Popen[str]:
-    script = CHILD + textwrap.dedent(work)
-    return subprocess.Popen([sys.executable, "-c", script, str(SOURCE), str(root)], stderr=subprocess.PIPE, text=True)
-
-
-def test_a_writer_that_dies_before_its_rename_leaves_nothing_to_see_and_the_next_one_sweeps_up(
-    registry, register, root
-):
-    shelf = root / "DK_1" / "day_ahead"
-    with child(root, "Path.rename = die\nadd(1)") as process:
-        process.communicate()
-        assert process.returncode == 9
-    assert [path for path in shelf.iterdir() if path.name.startswith(".writing-")]
-    assert registry.versions(**SHELF) == []
-
-    version = register()
-    assert {path.name for path in shelf.iterdir()} == {".lock", version.id}
-    registry.load(version)
-
-
-def test_a_promotion_that_dies_before_its_rename_never_was(registry, register, root):
-    first, second = register(naive(1.0)), register(naive(2.0), at=NOON + HOUR)
-    registry.promote(first, at=NOON)
-    work = "Path.replace = die\nregistry.promote(registry.versions('DK_1', 'day_ahead')[1], at=datetime.now(UTC))"
-    with child(root, work) as process:
-        process.communicate()
-        assert process.returncode == 9
-
-    assert registry.champion(**SHELF) == first
-    registry.promote(second, at=NOON)
-    assert [move.version for move in registry.history(**SHELF)] == [first, second]
-    assert not list((root / "DK_1" / "day_ahead").glob(".writing-*"))
-
-
-def test_processes_that_register_the_same_models_at_once_make_each_of_them_once(registry, root):
-    work = "for width in range(1, 7): registry.promote(add(width), at=datetime(2026, 1, 2, tzinfo=UTC))"
-    processes = [child(root, work) for _ in range(3)]
-    for process in processes:
-        _, trouble = process.communicate()
-        assert process.returncode == 0, trouble
-
-    versions = registry.versions(**SHELF)
-    assert len(versions) == 6
-    for version in versions:
-        registry.load(version)
-    assert len(registry.history(**SHELF)) >= 6
