@@ -72,7 +72,7 @@ def history(
 
     - load: two hours after the end of the interval; every ninth is revised five hours later;
     - the operator's forecast: 10:00 market time on the day before, refreshed at 10:30 and at 18:00;
-    - forecast ``weather``: hourly, runs at 06:00 UTC two days and one day before, 18:00 UTC the day before, 06:00 of the day;
+    - forecast ``weather``: hourly, runs at 06:00 UTC two days and a day before, 18:00 a day before, 06:00 of the day;
     - observed ``weather``: hourly, six days late.
 
     A portfolio gets them of its members.
@@ -157,7 +157,10 @@ def clock_changes(where: BiddingZone, year: int) -> list[date]:
 
 
 def arrays_of(design: Design, *, origins: NDArray[np.bool_] | None = None) -> dict[str, NDArray[np.generic]]:
-    """Every array of the design by name, of the given origins [O] (all by default); row numbers as the intervals they name."""
+    """Every array of the design by name, of the given origins [O] (all by default).
+
+    Row numbers differ between designs, so they stand as the interval and the issue time that they name.
+    """
     keep = np.ones(len(design.origins), np.bool_) if origins is None else origins
     of_rows = keep[design.origin]
     found: dict[str, NDArray[np.generic]] = {

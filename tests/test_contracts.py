@@ -142,7 +142,7 @@ def test_a_snapshot_refuses_to_say_what_was_public_after_its_last_issue_time() -
     at = np.array([START])
     made = of(load=series())
     assert made.known(LOAD, at, issue_time=START + HOUR)[0] == 1.0
-    with pytest.raises(LookaheadError, match="DK_1.*2024-03-31T00:00.*2024-03-31T00:00:00.000001"):
+    with pytest.raises(LookaheadError, match=r"DK_1.*2024-03-31T00:00.*2024-03-31T00:00:00\.000001"):
         made.known(LOAD, at, issue_time=START + HOUR + np.timedelta64(1, "us"))
     with pytest.raises(LookaheadError):
         made.known("nothing", at, issue_time=np.array([START + 2 * HOUR]))

@@ -212,7 +212,7 @@ def test_the_members_of_an_ensemble_are_a_tuple_as_the_recipe_wants():
         ("model={name: linear}", "choose one of boosted"),
         ("model=../config", "choose one of boosted"),
         ("task=week", "choose one of day_ahead, next_24h"),
-        ("modell=linear", "did you mean model"),
+        ("models=linear", "did you mean model"),
         ("model.epoch=3", "model.epochs"),
         ("model.name=linear", "model.rate"),
         ("model.rate.low=1", "model.rate"),

@@ -335,8 +335,9 @@ def forecast(frame: pl.DataFrame, *, origins: Origins) -> pl.DataFrame:
     due = pl.DataFrame({"issue_time": origins.issue_time[origin], "valid_time": times})
     found = step.filter(pl.col("len") == len(QUANTILES)).select(pl.col(due.columns).dt.replace_time_zone(None))
     if not found.equals(due):
+        complete = found.join(due, on=due.columns).height
         raise NotForecastable(
-            f"the forecast of {origins.zone.code} has {found.join(due, on=due.columns).height} complete intervals of {due.height}",
+            f"the forecast of {origins.zone.code} has {complete} complete intervals of {due.height}",
             remedy="forecast every interval of every window, and no other, with every quantile",
         )
     return frame

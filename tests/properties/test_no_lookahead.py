@@ -1,6 +1,7 @@
-"""Nothing published after the issue time has a say: poison, boundaries, vintages, and mutants of the rule to prove the tests.
+"""Nothing published after the issue time has a say: poison, boundaries, vintages, and mutants of the rule.
 
-The checks are plain functions (``check_*``), run by the tests on the rule as it is and on mutants of it, where they must fail.
+The checks are plain functions (``check_*``): tests run them on the rule as it is, and on mutants of it, where they must
+fail.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from gridcast.registry import Action, Registry, Version
 SHELF = {"zone": "DK_1", "task": "day_ahead"}
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
@@ -27,19 +29,20 @@ def folder_of(root: Path, version: Version) -> Path:
     return root / version.zone / version.task / version.id
 
 
-def test_a_model_comes_back_as_it_was_registered_with_all_that_was_said_of_it(registry, register):
+def test_a_model_comes_back_as_it_was_registered_with_all_that_was_said_of_it(registry, register, naive, details):
     fitted, manifest = registry.load(register(2.0))
 
     assert isinstance(fitted, FittedNaive)
-    assert np.array_equal(fitted.calibration.offsets, calibration(2.0).offsets)
+    assert np.array_equal(fitted.calibration.offsets, naive(2.0).calibration.offsets)
     assert (manifest.zone, manifest.task, manifest.model, manifest.parameters) == ("DK_1", "day_ahead", "naive", {})
-    assert (manifest.trained_at, manifest.details, manifest.gridcast) == (NOON, DETAILS, __version__)
+    assert (manifest.trained_at, manifest.details, manifest.gridcast) == (NOON, details, __version__)
     assert set(manifest.files) == {"model/model.json", "model/arrays.safetensors"}
 
 
-def test_a_recipe_with_tuples_and_models_inside_comes_back_equal(registry, register):
+def test_a_recipe_with_tuples_and_models_inside_comes_back_equal(registry, register, naive):
     recipe = Ensemble(members=("naive",))
-    version = register(FittedEnsemble(recipe, (naive(),), np.ones(1), calibration(1.0)))
+    member = naive(1.0)
+    version = register(FittedEnsemble(recipe, (member,), np.ones(1), member.calibration))
     fitted, manifest = registry.load(version)
 
     assert fitted.recipe == models.recipe(manifest.model, manifest.parameters) == recipe
@@ -61,28 +64,30 @@ def test_a_time_without_time_zone_is_refused(register, root):
     assert Registry(root).versions(**SHELF) == []
 
 
-def test_the_same_model_of_the_same_data_is_one_version_whenever_and_however_scored(registry, register, root):
+def test_the_same_model_of_the_same_data_is_one_version_whenever_and_however_scored(register, details, root):
     first = register()
     before = files(root)
 
-    assert register(trained_at=NOON + HOUR, details=replace(DETAILS, metrics={})) == first
+    assert register(trained_at=NOON + HOUR, details=replace(details, metrics={})) == first
     assert files(root) == before
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"fitted": naive(3.0)},
-        {"details": replace(DETAILS, data_sha256="cd" * 32)},
-        {"details": replace(DETAILS, inputs=("load",))},
-        {"details": replace(DETAILS, resolution=np.timedelta64(1, "h"))},
-        {"details": replace(DETAILS, seed=1)},
+        {"model": 3.0},
+        {"data_sha256": "cd" * 32},
+        {"inputs": ("load",)},
+        {"resolution": np.timedelta64(1, "h")},
+        {"seed": 1},
         {"zone": "DK_2"},
         {"task": "next_24h"},
     ],
 )
-def test_anything_else_is_another_version(registry, register, other):
-    assert register(**other).id != register().id
+def test_anything_else_is_another_version(register, details, other):
+    described = {name: value for name, value in other.items() if hasattr(details, name)}
+    named = {name: value for name, value in other.items() if name not in described}
+    assert register(details=replace(details, **described), **named).id != register().id
 
 
 def test_versions_are_listed_oldest_first_for_their_zone_and_task_alone(registry, register):
@@ -179,9 +184,9 @@ def test_a_recipe_that_could_not_be_loaded_again_is_refused(register, root):
     assert not root.exists()
 
 
-def test_metrics_that_are_no_json_are_refused_and_nothing_is_left(register, root):
+def test_metrics_that_are_no_json_are_refused_and_nothing_is_left(register, details, root):
     with pytest.raises(RegistryError, match="finite"):
-        register(details=replace(DETAILS, metrics={"mae_mw": float("nan")}))
+        register(details=replace(details, metrics={"mae_mw": float("nan")}))
     assert {path.name for path in (root / "DK_1" / "day_ahead").iterdir()} == {".lock"}
 
 
@@ -279,7 +284,7 @@ def test_promoting_the_champion_again_changes_nothing(registry, register):
 
 
 def test_champions_of_zones_and_tasks_are_apart(registry, register):
-    registry.promote(register(), trained_at=NOON)
+    registry.promote(register(), at=NOON)
     assert registry.champion("DK_2", "day_ahead") is None
     assert registry.champion("DK_1", "next_24h") is None
 
@@ -314,5 +319,3 @@ def test_a_damaged_champion_file_is_reported_and_not_overwritten(registry, regis
         with pytest.raises(RegistryError, match="restore it"):
             act()
     assert path.read_text() == text
-
-

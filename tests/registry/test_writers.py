@@ -83,7 +83,7 @@ def test_a_reader_never_waits_for_a_writer(registry, register, root):
 
 
 def test_a_reader_beside_many_writers_sees_whole_versions_and_a_champion_only(registry, register):
-    registry.promote(register(1.0), trained_at=NOON)
+    registry.promote(register(1.0), at=NOON)
     done = threading.Event()
 
     def read():

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="gridcast",
     help="Tomorrow's electricity load of a bidding zone, as a calibrated fan of quantiles.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,6 +40,15 @@ NowOption = Annotated[
 ]
 
 ALL_INPUTS = "load,calendar,weather,tso"
+TABLES = (".parquet", ".csv")
+"""What --out may end in."""
+PAGES = (".html", ".htm")
+"""What --report may end in."""
+
+_YEARS = range(1970, 2200)
+
+_WrongUsage = typer.BadParameter.__bases__[0]
+"""What typer raises for an option that is unknown, absent or wrong; it has no public name for it."""
 
 
 class Format(StrEnum):
@@ -61,7 +69,15 @@ class SourceName(StrEnum):
 def main() -> None:
     """Run the command line: exit 0 done, 1 failed (one line on stderr), 2 wrong usage."""
     try:
-        app()
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+    except _WrongUsage as error:
+        context = getattr(error, "ctx", None)
+        print(
+            f"gridcast: {' '.join(error.format_message().split()).rstrip('.')}: "  # type: ignore[attr-defined]
+            f"see {context.command_path if context else 'gridcast'} --help",
+            file=sys.stderr,
+        )
+        code = 2
     except GridcastError as error:
         print(f"gridcast: {error}", file=sys.stderr)
         code = 2 if isinstance(error, ConfigError) and not isinstance(error, OutputExists) else 1
@@ -74,8 +90,6 @@ def main() -> None:
             file=sys.stderr,
         )
         code = 1
-    else:
-        code = 0
     sys.exit(code)
 
 
@@ -103,16 +117,17 @@ def ingest(
     from gridcast import pipeline
     from gridcast.cli import show
 
-    with _store() as store:
-        account = pipeline.ingest(
-            store,
-            zone=_zone(zone),
-            source=source.value,
-            file=file,
-            start=_day(start, "--start") if start else None,
-            end=_day(end, "--end") if end else None,
-            fetched_at=_now(now),
-        )
+    where = _zone(zone)
+    observations = pipeline.fetch(
+        where,
+        source=source.value,
+        file=file,
+        start=_day(start, "--start") if start else None,
+        end=_day(end, "--end") if end else None,
+        fetched_at=_now(now),
+    )
+    with _store(to_fill=True) as store:
+        account = pipeline.ingest(store, observations, zone=where)
     show.account(account, as_json=as_json)
 
 
@@ -131,10 +146,11 @@ def train(
     from gridcast import pipeline, settings
     from gridcast.cli import show
 
-    experiment = settings.compose([f"zone={zone}", *(overrides or [])])
+    where, at = _zone(zone), _now(now)
+    experiment = settings.compose([f"zone={where.code}", *(overrides or [])])
     with _store() as store:
         found = pipeline.train_and_register(
-            store, _registry(), zone=_zone(zone), experiment=experiment, at=_now(now), promote=promote
+            store, _registry(), zone=where, experiment=experiment, at=at, promote=promote
         )
     show.registered(found, as_json=as_json)
 
@@ -149,7 +165,7 @@ def backtest(
     models: ModelsOption = "champion,naive",
     task: TaskOption = "day_ahead",
     inputs: InputsOption = ALL_INPUTS,
-    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")] = 0,
     as_json: JsonOption = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write every forecast to this .parquet or .csv.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
@@ -159,8 +175,8 @@ def backtest(
     from gridcast import pipeline
     from gridcast.cli import show
 
-    for path in (out, report):
-        _free(path, force=force)
+    _writable(out, "--out", endings=TABLES, force=force)
+    _writable(report, "--report", endings=PAGES, force=force)
     plan = pipeline.plan(
         _zone(zone), first=_day(first, "--from"), last=_day(last, "--to"), task=task, inputs=_names(inputs), seed=seed
     )
@@ -174,7 +190,6 @@ def backtest(
             observations, sha256 = pipeline.read_store(store, zone=plan.zone)
     with _progress("replaying") as progress:
         result = pipeline.replay(plan, observations, recipes=recipes, progress=progress)
-    show.scores(result, sha256=sha256, as_json=as_json)
     if out is not None:
         show.write_table(result.forecasts(), out)
     if report is not None:
@@ -190,6 +205,7 @@ def backtest(
             facts={"data": str(file) if file else "the store", "data sha256": sha256},
         )
         report.write_text(html, encoding="utf-8")
+    show.scores(result, sha256=sha256, as_json=as_json)
 
 
 @app.command()
@@ -207,28 +223,25 @@ def issue(
     from gridcast import pipeline
     from gridcast.cli import show
 
+    where, at = _zone(zone), _now(now)
+    day = _day(delivery_day, "--delivery-day") if delivery_day else None
     with _store() as store:
-        issued = pipeline.issue_and_store(
-            store,
-            _registry(),
-            zone=_zone(zone),
-            task=task,
-            delivery_day=_day(delivery_day, "--delivery-day") if delivery_day else None,
-            now=_now(now),
-        )
-    show.forecast(issued.forecast, zone=_zone(zone), output=output.value)
+        issued = pipeline.issue_and_store(store, _registry(), zone=where, task=task, delivery_day=day, now=at)
+    show.forecast(issued.forecast, zone=where, output=output.value)
 
 
 @app.command()
 def demo(
     *,
     report: Annotated[Path | None, typer.Option("--report", help="Where the HTML report goes.")] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     now: NowOption = None,
 ) -> None:
     """Run the whole house on embedded synthetic data: ingest, train, backtest, issue, report. No key, no network."""
     from gridcast.cli import demonstration
 
+    _writable(report, "--report", endings=PAGES, force=force)
     demonstration.run(now=_now(now), html=report, as_json=as_json, progress=_progress)
 
 
@@ -246,11 +259,19 @@ def _zone(code: str) -> BiddingZone:
     return zone(code, user_file=settings.load().zones_file)
 
 
-def _store() -> Store:
+def _store(*, to_fill: bool = False) -> Store:
+    """The store. One in the home that is not there yet is made to be filled, and else is as good as an empty one."""
     from gridcast import settings
     from gridcast.store.database import Store
 
-    return Store(settings.load().database_url.get_secret_value())
+    found = settings.load()
+    url = found.database_url.get_secret_value()
+    if "database_url" not in found.model_fields_set:
+        if to_fill:
+            found.home.mkdir(parents=True, exist_ok=True)
+        elif not Path(url.removeprefix("sqlite:///")).exists():
+            url = "sqlite://"
+    return Store(url)
 
 
 def _registry() -> Registry:
@@ -266,9 +287,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _day(text: str, option: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{option} {text!r} is no day", remedy="write it as YYYY-MM-DD") from None
+        day = None
+    if day is None or day.year not in _YEARS:
+        raise ConfigError(f"{option} {text!r} is no day of our time", remedy="write it as YYYY-MM-DD")
+    return day
 
 
 def _now(text: str | None) -> datetime:
@@ -278,13 +302,22 @@ def _now(text: str | None) -> datetime:
         when = datetime.fromisoformat(text)
     except ValueError:
         when = None
-    if when is None or when.tzinfo is None:
-        raise ConfigError(f"--now {text!r} is no instant", remedy="write it as 2026-01-31T09:00:00Z") from None
+    if when is None or when.tzinfo is None or when.year not in _YEARS:
+        raise ConfigError(f"--now {text!r} is no instant", remedy="write it as 2026-01-31T09:00:00Z")
     return when.astimezone(UTC)
 
 
-def _free(path: Path | None, *, force: bool) -> None:
-    if path is not None and path.exists() and not force:
+def _writable(path: Path | None, option: str, *, endings: tuple[str, ...], force: bool) -> None:
+    """Refuse an output before the work that makes it."""
+    if path is None:
+        return
+    if path.suffix not in endings:
+        raise ConfigError(f"{option} {path} does not end in {' or '.join(endings)}", remedy="name it by its format")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}", remedy="make it, or choose another one")
+    if path.is_dir():
+        raise ConfigError(f"{option} {path} is a folder", remedy="name a file")
+    if path.exists() and not force:
         raise OutputExists(f"{path} exists", remedy="choose another path, or overwrite it with --force", path=str(path))
 
 

@@ -37,14 +37,14 @@ def run(*, now: datetime, html: Path | None, as_json: bool, progress: Progress) 
         today = now.astimezone(zone(ZONES[0]).market_zone).date()
         for code in ZONES:
             _say(f"{code}: generating and ingesting synthetic load and weather since {today - HISTORY}")
-            pipeline.ingest(
-                store,
-                zone=zone(code),
+            observations = pipeline.fetch(
+                zone(code),
                 source=pipeline.DEMO,
                 start=today - HISTORY,
                 end=today + timedelta(days=2),
                 fetched_at=now,
             )
+            pipeline.ingest(store, observations, zone=zone(code))
         first = zone(ZONES[0])
         plan = pipeline.plan(first, first=today - SCORED, last=today)
         observations, sha256 = pipeline.read_store(store, zone=first)

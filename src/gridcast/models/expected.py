@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gridcast.contracts import Design, Floats
 from gridcast.errors import TooLittleHistory
 from gridcast.market.days import DAY
-from gridcast.models import ridge
+from gridcast.models import known, ridge
 from gridcast.models.ridge import Columns, SlotRidge
 
 MIN_DAYS = 60
@@ -160,30 +160,23 @@ def deviations(design: Design, *, expected: Expected, mu: Floats) -> Floats:
         design.recent_load, design.recent_row, mu, expected.sigma[design.slot][np.maximum(design.recent_row, 0)]
     )
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
-    by_origin = [_mean(recent[:, : hours * per_hour]) for hours in _RECENT_HOURS]
+    by_origin = [known.mean(recent[:, : hours * per_hour]) for hours in _RECENT_HOURS]
     lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
     fading = [by_origin[0][design.origin] * np.exp(-lead / hours) for hours in (5.0, 15.0)]
     columns = [
         *(values[design.origin] for values in by_origin),
         *fading,
         *(lag[:, days - 1] for days in _LAGS),
-        *(_mean(lag[:, first - 1 : last]) for first, last in _LAG_MEANS),
-        _mean(lag[:, [days - 1 for days in _WEEKS]]),
+        *(known.mean(lag[:, first - 1 : last]) for first, last in _LAG_MEANS),
+        known.mean(lag[:, [days - 1 for days in _WEEKS]]),
     ]
     return np.nan_to_num(np.stack(columns, axis=1))
 
 
 def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats, sigma: Floats) -> Floats:
-    known = (row >= 0) & (load > 0)
-    deviation = np.log(np.where(known, load, 1.0)) - mu[np.maximum(row, 0)]
-    return np.where(known, np.clip(deviation, -_CLIP * sigma, _CLIP * sigma), np.nan)
-
-
-def _mean(values: Floats) -> Floats:
-    """Mean of the known values of each row; NaN where none is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    there = (row >= 0) & (load > 0)
+    deviation = np.log(np.where(there, load, 1.0)) - mu[np.maximum(row, 0)]
+    return np.where(there, np.clip(deviation, -_CLIP * sigma, _CLIP * sigma), np.nan)
 
 
 def tso_columns(design: Design, mu: Floats) -> Floats:
@@ -195,11 +188,11 @@ def tso_columns(design: Design, mu: Floats) -> Floats:
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
 
     def error(load: Floats, row: NDArray[np.intp]) -> Floats:
-        known = (row >= 0) & (load > 0)
-        return np.where(known, forecast[np.maximum(row, 0)] - np.log(np.where(known, load, 1.0)), np.nan)
+        there = (row >= 0) & (load > 0)
+        return np.where(there, forecast[np.maximum(row, 0)] - np.log(np.where(there, load, 1.0)), np.nan)
 
     lag = error(design.lag_load[:, :8], design.lag_row[:, :8])
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
     recent = error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour])
-    past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], _mean(lag[:, 1:]), _mean(recent)[design.origin]], axis=1)
+    past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], known.mean(lag[:, 1:]), known.mean(recent)[design.origin]], axis=1)
     return np.concatenate([(forecast - mu)[:, None], np.clip(np.nan_to_num(past), -_TSO_CLIP, _TSO_CLIP)], axis=1)

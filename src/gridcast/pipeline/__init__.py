@@ -1,4 +1,4 @@
-"""The verbs: ingest, train, issue, replay. Here the rooms meet."""
+"""The verbs: fetch, ingest, train, issue, replay. Here the rooms meet."""
 
 from gridcast.pipeline.forecasting import (
     Peak,
@@ -16,6 +16,7 @@ from gridcast.pipeline.operations import (
     Issued,
     Registered,
     champion_recipe,
+    fetch,
     ingest,
     issue_and_store,
     plan,
@@ -34,6 +35,7 @@ __all__ = [
     "Registered",
     "Trained",
     "champion_recipe",
+    "fetch",
     "forecast_table",
     "ingest",
     "issue",

@@ -61,26 +61,25 @@ class Issued:
     observations: pl.DataFrame
 
 
-def ingest(
-    store: Store,
-    *,
+def fetch(
     zone: BiddingZone,
+    *,
     source: str,
     fetched_at: datetime,
     file: Path | None = None,
     start: date | None = None,
     end: date | None = None,
-) -> Account:
-    """Put a file's or the demo's observations into the store.
+) -> pl.DataFrame:
+    """A file's or the demo's Observations of the local days from ``start`` to ``end`` (exclusive).
 
     Raises:
-        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days.
-        DataError: the file breaks a contract; nothing is stored then.
+        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days; no load on the days.
+        DataError: the file breaks a contract.
     """
-    if (source == "tabular") != (file is not None):
-        raise ConfigError(
-            f"--source {source} and --file {file} do not go together", remedy="give --file with --source tabular only"
-        )
+    if source == "tabular" and file is None:
+        raise ConfigError("--source tabular needs a file", remedy="name it with --file")
+    if source != "tabular" and file is not None:
+        raise ConfigError(f"--source {source} reads no file", remedy="leave --file out, or use --source tabular")
     if file is not None:
         frame = tabular.read(file, zone=zone, fetched_at=fetched_at)
         frame = _between(frame, zone=zone, start=start, end=end)
@@ -91,19 +90,24 @@ def ingest(
             )
         frame = demo.observations(zone, start=start, end=end, fetched_at=fetched_at)
         frame = frame.filter(pl.col("published_at") <= fetched_at)
-    load = frame.filter(pl.col("variable") == LOAD)
-    if load.is_empty():
+    if frame.filter(pl.col("variable") == LOAD).is_empty():
         raise ConfigError("there is no load between --start and --end", remedy="choose days that the source covers")
+    return frame
+
+
+def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Account:
+    """Put fetched Observations of a zone, some of them load, into the store."""
+    load = observations.filter(pl.col("variable") == LOAD).sort("valid_time")
     times, steps = load["valid_time"], load["resolution"]
-    span = (times.max() - times.min()) + steps[-1]  # type: ignore[operator]  # a non-empty column of times
+    span = times[-1] - times[0] + steps[-1]
     return Account(
         zone=zone.code,
-        source=", ".join(sorted(frame["source"].unique())),
-        received=frame.height,
-        new=store.put(frame),
+        source=", ".join(sorted(observations["source"].unique())),
+        received=observations.height,
+        new=store.put(observations),
         missing=round((span - steps.sum()) / steps.min()),
-        first=times.min(),  # type: ignore[arg-type]
-        last=times.max(),  # type: ignore[arg-type]
+        first=times[0],
+        last=times[-1],
     )
 
 
