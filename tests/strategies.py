@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gridcast import contracts
-from gridcast.contracts import LOAD, OBSERVATIONS, OBSERVED, TSO_FORECAST, Block, Design, Floats
-from gridcast.market.days import HOUR, Times, delivery_window, from_local_wall, instant, local_day, local_wall
+from gridcast.contracts import INPUTS, LOAD, OBSERVATIONS, OBSERVED, TSO_FORECAST, Block, Design, Floats
+from gridcast.features.design import design, with_target
+from gridcast.market.days import HOUR, Times, delivery_window, from_local_wall, instant, local_day, local_wall, origins
 from gridcast.market.zones import BiddingZone, zone, zones
+from gridcast.store import snapshot
 
 FORECAST_WEATHER = "temperature_2m"
 OBSERVED_WEATHER = f"temperature_2m{OBSERVED}"
@@ -212,3 +214,18 @@ def loads(length: int) -> st.SearchStrategy[Floats]:
 def utc(*when: int) -> datetime:
     """An instant in UTC."""
     return datetime(*when, tzinfo=UTC)  # type: ignore[arg-type, misc]  # year, month, day, ...
+
+
+def training(
+    where: BiddingZone, frame: pl.DataFrame, *, first: date, last: date, inputs: Sequence[str] = INPUTS
+) -> Design:
+    """The design of the delivery days from ``first`` to ``last`` (exclusive), and what was public at the last."""
+    asked = origins(where, first=first, last=last)
+    known = snapshot(frame, zone=where, issue_times=asked.issue_time)
+    return with_target(design(known, asked, inputs=inputs), known, at=asked.issue_time[-1])
+
+
+def to_forecast(where: BiddingZone, frame: pl.DataFrame, *, first: date, days: int = 1) -> Design:
+    """The design of ``days`` delivery days from ``first``."""
+    asked = origins(where, first=first, last=first + timedelta(days=days))
+    return design(snapshot(frame, zone=where, issue_times=asked.issue_time), asked)

@@ -112,7 +112,7 @@ def test_the_crps_of_many_gaussian_quantiles_is_the_closed_form(sigma: float) ->
 
 
 def test_the_crps_of_our_nine_quantiles_is_two_thirds_of_the_closed_form_and_as_proper() -> None:
-    """Six of the nine stand in the tails, where losses are small. It is a score of our own fans, not of anyone else's."""
+    """Six of the nine stand in the tails, where losses are small. It is a score of our own fans alone."""
     random = np.random.default_rng(1)
     z = random.standard_normal(20_000)
     fan = np.tile([NormalDist().inv_cdf(level) for level in QUANTILES], (len(z), 1))

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from gridcast import metrics
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, TSO_FORECAST, Design, Floats, Snapshot
 from gridcast.errors import ConfigError, OutsideData
+from gridcast.features.calendar import day_kind
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
 from gridcast.market.days import DAY, Origins, Task, Times, lagged, local_day, local_wall, origins
 from gridcast.market.zones import BiddingZone
@@ -225,7 +226,7 @@ def run(
         resolution=resolution,
         origin=whole.origin[rows],
         valid_time=valid_time,
-        day_kind=whole.day_kind[rows],
+        day_kind=day_kind(zone, whole.local_day[rows]),
         slot=whole.slot[rows],
         actual=np.where(_plausible(settled)(valid_time), settled.known(LOAD, valid_time, issue_time=last), np.nan),
         naive=settled.known(LOAD, lagged(valid_time, 7, tz=zone.local_tz), issue_time=last),

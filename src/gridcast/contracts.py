@@ -235,10 +235,11 @@ class Design:
 
     Row arrays: ``origin`` [N] numbers into ``origins``, ``valid_time`` [N] UTC, ``slot`` [N] the interval of the
     local day (0 .. slots-1), ``local_day`` [N]. ``calendar``, ``weather`` and ``tso`` are blocks of columns [N, K];
-    ``day_kind`` [N] counts 0 ordinary, 1 holiday, 2 bridge day. ``lag_load`` [N, L] is the load at the same local
-    clock 1..L days before. Origin arrays: ``recent_load`` [O, H] is the load of the H intervals before each issue,
-    newest first. ``lag_row`` and ``recent_row`` name the row that forecast each of these past intervals, -1 where
-    there is none. ``target`` [N] is the load to be forecast, NaN where it is unknown or none of the model's business.
+    ``day_kind`` [N] counts 0 ordinary, 1 holiday, 2 bridge day (all 0 without the calendar). ``lag_load`` [N, L] is
+    the load at the same local clock 1..L days before. Origin arrays: ``recent_load`` [O, H] is the load of the H
+    intervals before each issue, newest first. ``lag_row`` and ``recent_row`` name the row that forecast each of these
+    past intervals, -1 where there is none. ``target`` [N] is the load to be forecast, NaN where it is unknown or none
+    of the model's business.
     """
 
     zone: BiddingZone

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ PAGES = (".html", ".htm")
 
 _YEARS = range(1970, 2200)
 
-_WrongUsage = typer.BadParameter.__bases__[0]
+_WrongUsage: Any = typer.BadParameter.__bases__[0]
 """What typer raises for an option that is unknown, absent or wrong; it has no public name for it."""
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     except _WrongUsage as error:
         context = getattr(error, "ctx", None)
         print(
-            f"gridcast: {' '.join(error.format_message().split()).rstrip('.')}: "  # type: ignore[attr-defined]
+            f"gridcast: {' '.join(error.format_message().split()).rstrip('.')}: "
             f"see {context.command_path if context else 'gridcast'} --help",
             file=sys.stderr,
         )

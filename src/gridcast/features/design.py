@@ -40,7 +40,7 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
     intervals = int(LAG_DAYS * DAY / resolution)
     newest = origins.issue_time - (origins.issue_time - origins.start) % resolution
     recent_time = newest[:, None] - np.arange(1, intervals + 1) * resolution
-    use_load = "load" in inputs
+    use_load, use_calendar = "load" in inputs, "calendar" in inputs
     lag_load, lag_row = rows.past(snapshot, lag_time, issue=issue[:, None], use=use_load)
     recent_load, recent_row = rows.past(snapshot, recent_time, issue=origins.issue_time[:, None], use=use_load)
 
@@ -55,8 +55,8 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
         valid_time=valid_time,
         slot=((wall - local_day) // resolution).astype(np.intp),
         local_day=local_day,
-        day_kind=calendar.day_kind(zone, local_day),
-        calendar=calendar.blocks(zone, local_day)[: None if "calendar" in inputs else 1],
+        day_kind=calendar.day_kind(zone, local_day) if use_calendar else np.zeros(len(local_day), np.intp),
+        calendar=calendar.blocks(zone, local_day)[: None if use_calendar else 1],
         weather=tuple(_weather_block(snapshot, name, rows=rows, origin=origin) for name in names),
         tso=snapshot.known(TSO_FORECAST, valid_time, issue_time=issue) if use_tso else np.full(len(valid_time), np.nan),
         lag_load=lag_load,

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from gridcast.contracts import LOAD, Floats
-from gridcast.market.days import Times, local_wall
+from gridcast.market.days import DAY, Times, local_wall
 from gridcast.market.zones import BiddingZone
 
 PERIOD = timedelta(days=56)
@@ -20,27 +20,33 @@ def within_hour(
 ) -> Floats:
     """Ratio of each fine interval of the local day to the mean of its coarse one, [intervals of a day].
 
-    Learned from the fine load public at ``at`` in the eight weeks before; 1 for intervals without any. The ratios
-    within a coarse interval average to 1, so its mean stays what was forecast.
+    Learned from the coarse intervals of the eight weeks before ``at`` whose fine load was all public by then, of every
+    member where the zone has no load of its own; 1 where there is none. The ratios within a coarse interval average to
+    1, so its mean stays what was forecast.
     """
-    zones = [zone.code, *zone.members]
     load = observations.filter(
         (pl.col("variable") == LOAD)
-        & pl.col("zone").is_in(zones)
+        & pl.col("zone").is_in([zone.code, *zone.members])
         & (pl.col("published_at") <= at)
         & (pl.col("valid_time") > at - PERIOD)
-        & (pl.col("resolution") == timedelta(microseconds=int(fine / np.timedelta64(1, "us"))))
+        & (pl.col("resolution") == _duration(fine))
     )
-    latest = load.sort("published_at").group_by("zone", "valid_time").agg(pl.col("value").last())
-    total = latest.group_by("valid_time").agg(pl.col("value").sum())
+    own = load.filter(pl.col("zone") == zone.code)
+    slots, parts = int(DAY / fine), int(coarse / fine)
+    latest = (load if own.is_empty() else own).sort("published_at").group_by("zone", "valid_time").agg(pl.last("value"))
+    needed = parts * (len(zone.members) if own.is_empty() else 1)
+    interval = pl.col("valid_time").dt.truncate(_duration(coarse))
+    whole = latest.filter((pl.len().over(interval) == needed) & (pl.col("value").min().over(interval) > 0))
+    total = whole.group_by("valid_time").agg(pl.col("value").sum())
     wall = local_wall(total["valid_time"].dt.replace_time_zone(None).to_numpy(), zone.local_tz)
-    slots, parts = int(np.timedelta64(24, "h") / fine), int(coarse / fine)
     slot = ((wall - wall.astype("datetime64[D]")) // fine).astype(np.intp)
-    weight = np.bincount(slot, minlength=slots)
-    mean = np.bincount(slot, weights=total["value"].to_numpy(), minlength=slots) / np.maximum(weight, 1)
-    table = mean.reshape(-1, parts)
-    complete = (weight.reshape(-1, parts) > 0).all(axis=1, keepdims=True) & (table > 0).all(axis=1, keepdims=True)
-    return np.where(complete, table / table.mean(axis=1, keepdims=True), 1.0).reshape(-1)
+    table = np.bincount(slot, weights=total["value"].to_numpy(), minlength=slots).reshape(-1, parts)
+    known = table.sum(axis=1, keepdims=True) > 0
+    return np.where(known, table / np.where(known, table.mean(axis=1, keepdims=True), 1.0), 1.0).reshape(-1)
+
+
+def _duration(step: np.timedelta64) -> timedelta:
+    return timedelta(microseconds=int(step / np.timedelta64(1, "us")))
 
 
 def refined(valid_time: Times, fan: Floats, *, shape: Floats, zone: BiddingZone) -> tuple[Times, Floats]:

@@ -147,8 +147,7 @@ def _columns(design: Design, linear: FittedLinear, base: Floats) -> Floats:
     calendar = [block.values for block in design.calendar if block.name not in _SMOOTH]
     weather = [
         block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
-        for block in design.weather
-        if block.name in linear.base.weather
+        for block in expected.with_weather(design, linear.base.weather).weather
     ]
     mu = linear.base.predict(design)
     return np.concatenate(

@@ -123,7 +123,7 @@ class Conv1d:
         recipe = Conv1d(**meta["recipe"])
         return FittedConv1d(
             recipe,
-            Expected(SlotRidge(**artifact.under("base.ridge", arrays)), tuple(meta["weather"]), arrays["base.sigma"]),
+            Expected(SlotRidge(**artifact.under("base.ridge", arrays)), meta["weather"], arrays["base.sigma"]),
             View(**artifact.under("view", arrays), with_tso=meta["with_tso"]),
             tuple(deep.from_arrays(f"network {member}", arrays) for member in range(recipe.members)),
             Calibration(**artifact.under("calibration", arrays)),
@@ -265,8 +265,7 @@ class _Seen:
         """The weather that the expectation uses, without the bends."""
         return [
             block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
-            for block in self.design.weather
-            if block.name in self.base.weather
+            for block in expected.with_weather(self.design, self.base.weather).weather
         ]
 
 

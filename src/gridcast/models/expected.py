@@ -6,12 +6,13 @@ expectation of those very intervals, so a lag that falls on a holiday or a heat 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcast.contracts import Design, Floats
+from gridcast.contracts import Block, Design, Floats
 from gridcast.errors import TooLittleHistory
 from gridcast.market.days import DAY
 from gridcast.models import known, ridge
@@ -88,10 +89,24 @@ def require_history(design: Design) -> None:
         )
 
 
-def usable_weather(design: Design) -> tuple[str, ...]:
-    """Weather variables that enough of the trainable rows have."""
+def usable_weather(design: Design) -> dict[str, tuple[str, ...]]:
+    """Weather variables that enough of the trainable rows have, with their columns."""
     rows = np.isfinite(design.target)
-    return tuple(b.name for b in design.weather if np.isfinite(b.values[rows]).all(axis=1).mean() >= ENOUGH_WEATHER)
+    return {
+        block.name: block.columns
+        for block in design.weather
+        if np.isfinite(block.values[rows]).all(axis=1).mean() >= ENOUGH_WEATHER
+    }
+
+
+def with_weather(design: Design, weather: Mapping[str, Sequence[str]]) -> Design:
+    """The design with exactly these weather blocks: others are left out, absent ones are NaN throughout."""
+    there = {block.name: block for block in design.weather}
+    blocks = (
+        there.get(name) or Block(name, tuple(columns), np.full((len(design.origin), len(columns)), np.nan))
+        for name, columns in weather.items()
+    )
+    return replace(design, weather=tuple(blocks))
 
 
 def penalty(design: Design) -> dict[str, float]:
@@ -100,22 +115,24 @@ def penalty(design: Design) -> dict[str, float]:
     return _PENALTY | (dict.fromkeys(_SEASONAL, _UNSEEN) if days < WHOLE_YEAR_DAYS else {})
 
 
-def static_columns(design: Design, weather: tuple[str, ...]) -> list[Columns]:
+def static_columns(design: Design, weather: Mapping[str, Sequence[str]]) -> list[Columns]:
     """Calendar and weather, the part of a row that is no past load."""
     calendar = [Columns(block.name, block.values) for block in design.calendar]
     return calendar + [
         Columns("weather", block.values, unit=_DEGREES if block.name.startswith("temperature") else 0.0)
-        for block in design.weather
-        if block.name in weather
+        for block in with_weather(design, weather).weather
     ]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The fitted expectation; ``sigma`` [S] is the robust standard deviation around it, by interval of the day."""
+    """The fitted expectation; ``sigma`` [S] is the robust standard deviation around it, by interval of the day.
+
+    ``weather`` names the variables it uses and their columns.
+    """
 
     ridge: SlotRidge
-    weather: tuple[str, ...]
+    weather: Mapping[str, Sequence[str]]
     sigma: Floats
 
     def predict(self, design: Design) -> Floats:
@@ -194,5 +211,6 @@ def tso_columns(design: Design, mu: Floats) -> Floats:
     lag = error(design.lag_load[:, :8], design.lag_row[:, :8])
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
     recent = error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour])
-    past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], known.mean(lag[:, 1:]), known.mean(recent)[design.origin]], axis=1)
+    lately = known.mean(recent)[design.origin]
+    past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], known.mean(lag[:, 1:]), lately], axis=1)
     return np.concatenate([(forecast - mu)[:, None], np.clip(np.nan_to_num(past), -_TSO_CLIP, _TSO_CLIP)], axis=1)

@@ -56,7 +56,7 @@ class Linear:
             ArtifactMismatch: a file is absent or damaged.
         """
         meta, arrays = artifact.load(folder)
-        base = Expected(SlotRidge(**artifact.under("base.ridge", arrays)), tuple(meta["weather"]), arrays["base.sigma"])
+        base = Expected(SlotRidge(**artifact.under("base.ridge", arrays)), meta["weather"], arrays["base.sigma"])
         return FittedLinear(
             Linear(**meta["recipe"]),
             base,

@@ -272,7 +272,8 @@ def _degraded(trained: Trained, known: Snapshot, rows: Design) -> list[str]:
     reasons = []
     if "load" in trained.inputs and age > STALE:
         reasons.append(f"the newest load is {int(age / np.timedelta64(1, 'h'))} h old")
-    if trained.weather_basis != "none" and not all(np.isfinite(block.values[wanted]).all() for block in rows.weather):
+    weather = [np.isfinite(block.values[wanted]).all() for block in rows.weather]
+    if trained.weather_basis != "none" and not (weather and all(weather)):
         reasons.append("weather is missing")
     if trained.tso_basis != "none" and not np.isfinite(rows.tso[wanted]).all():
         reasons.append("the operator's forecast is missing")

@@ -145,15 +145,20 @@ def plan(
     Raises:
         ConfigError: an unknown task or input.
     """
-    if task not in list(Task):
-        raise ConfigError(f"there is no task {task!r}", remedy=f"choose one of {', '.join(Task)}")
+    known_task = _task(task)
     strange = [name for name in inputs if name not in INPUTS]
     if strange or not inputs:
         raise ConfigError(
             f"there is no input {', '.join(strange) or 'named'}",
             remedy=f"choose some of {','.join(INPUTS)}, separated by commas",
         )
-    return Plan(zone, first, last, task=Task(task), inputs=tuple(inputs), seed=seed)
+    return Plan(zone, first, last, task=known_task, inputs=tuple(inputs), seed=seed)
+
+
+def _task(text: str) -> Task:
+    if text not in list(Task):
+        raise ConfigError(f"there is no task {text!r}", remedy=f"choose one of {', '.join(Task)}")
+    return Task(text)
 
 
 def recipes(names: Sequence[str], *, champion: Recipe | None = None) -> dict[str, Recipe]:
@@ -265,13 +270,15 @@ def issue_and_store(
         ModelNotFound: the zone has no champion.
         NotForecastable: the day is too far ahead.
         OutsideData: the store has no load of the zone.
+        ConfigError: an unknown task.
     """
-    version = registry.champion(zone.code, Task(task))
+    wanted = _task(task)
+    version = registry.champion(zone.code, wanted)
     if version is None:
         raise ModelNotFound(
             f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
         )
-    origin = window_to_issue(zone, now=now, task=Task(task), delivery_day=delivery_day)
+    origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day)
     trained = _restored(registry, version, zone=zone)
     observations, _ = read_store(
         store, zone=zone, since=origin.issue_time[0].astype(object).replace(tzinfo=UTC) - _NEEDED
