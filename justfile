@@ -44,11 +44,19 @@ coverage:
 
 # the figures of the README and the docs
 bench:
-    for script in benchmarks/*.py; do echo "== $script"; {{python}} "$script" || exit 1; done
+    {{python}} benchmarks/speed.py --install --out docs/benchmarks/speed.md
+    {{python}} benchmarks/accuracy.py --out docs/benchmarks/accuracy.md
 
-# every lane that takes minutes
-long: && bench
+# the README's picture
+picture:
+    {{python}} benchmarks/picture.py docs/fan.png
+
+# every lane that takes minutes; commits what the benchmarks measured, with the commit they measured
+long:
     HYPOTHESIS_PROFILE=long {{python}} -m pytest -q -m "long or not long"
+    just bench
+    git add docs/benchmarks
+    git diff --cached --quiet docs/benchmarks || git commit -q -m "Benchmarks measured at $(git rev-parse --short HEAD)" docs/benchmarks
 
 # versions and hashes that a deployment installs; torch's differ by machine, so deep stays out
 lock:

@@ -1,6 +1,6 @@
 """Draw the README's picture: tomorrow's fan for Western Denmark on the demo's data, as issued at 11:00 on 14 January 2026.
 
-    python benchmarks/picture.py [docs/fan.png]
+python benchmarks/picture.py [docs/fan.png]
 """
 
 from __future__ import annotations

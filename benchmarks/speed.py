@@ -1,6 +1,8 @@
 """How long the doors take to open, and how large the house is: import, --help, demo, installed size.
 
-    python benchmarks/speed.py [--install]     # --install also builds a fresh environment and weighs it
+    python benchmarks/speed.py [--install] [--out docs/benchmarks/speed.md]
+
+``--install`` also builds a fresh environment and weighs it.
 
 Times are medians of five runs of fresh processes on this machine, beside `import numpy, polars` in the same run.
 """
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -28,31 +31,48 @@ def main() -> None:
     """Print a line a measurement."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--install", action="store_true")
+    parser.add_argument("--out", type=Path, default=None)
     chosen = parser.parse_args()
-    empty = _median(["-c", "pass"])
-    print(f"python itself: {empty:.3f} s")
+    lines = []
+    for line in measurements(install=chosen.install):
+        print(line, flush=True)
+        lines.append(f"* {line}")
+    if chosen.out is not None:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        head = f"Measured at commit {_commit()} on {os.cpu_count()} cores, by `python benchmarks/speed.py --install`."
+        chosen.out.write_text("\n".join(["# Speed and size", "", head, "", *lines, ""]), encoding="utf-8")
+
+
+def measurements(*, install: bool) -> Iterator[str]:
+    """A line a measurement."""
+    yield f"python itself: {_median(['-c', 'pass']):.3f} s"
     for name, arguments in COMMANDS.items():
-        print(f"{name}: {_median(arguments):.3f} s")
+        yield f"{name}: {_median(arguments):.3f} s"
     with tempfile.TemporaryDirectory() as home:
         for run in ("first", "second"):
             seconds, memory = _timed(
                 ["-c", "import sys; sys.argv = ['gridcast', 'demo']; from gridcast.cli import main; main()"],
                 environment={"GRIDCAST_HOME": home},
             )
-            print(f"gridcast demo, {run} run: {seconds:.1f} s, {memory:.0f} MiB")
-    if chosen.install:
+            yield f"gridcast demo, {run} run: {seconds:.1f} s, {memory:.0f} MiB"
+    if install:
         with tempfile.TemporaryDirectory() as folder:
-            _install(Path(folder))
+            yield from _installed(Path(folder))
 
 
-def _install(folder: Path) -> None:
+def _commit() -> str:
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
+def _installed(folder: Path) -> Iterator[str]:
     """Weigh a fresh environment as the README's first line makes it, before and after."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     before = _megabytes(folder)
     for flag, name in (("--no-compile", "without byte code, as in the README"), ("--compile", "with byte code")):
         subprocess.run([folder / "bin" / "pip", "install", "-q", "--force-reinstall", flag, HERE], check=True)
         after = _megabytes(folder)
-        print(f"core install {name}: {after - before:.0f} MB on top of an empty environment's {before:.0f} MB")
+        yield f"core install {name}: {after - before:.0f} MB on top of an empty environment's {before:.0f} MB"
 
 
 def _megabytes(folder: Path) -> float:

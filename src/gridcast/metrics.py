@@ -66,7 +66,7 @@ def crps(actual: Floats, fan: Floats, *, quantiles: Sequence[float]) -> float:
 
     Source: Laio and Tamea 2007, "Verification tools for probabilistic forecasts of continuous hydrological variables".
 
-    >>> crps(np.array([100.0]), np.array([[90.0, 110.0]]), quantiles=[0.1, 0.9])
+    >>> round(crps(np.array([100.0]), np.array([[90.0, 110.0]]), quantiles=[0.1, 0.9]), 9)
     2.0
     """
     return float(2 * np.mean(pinball_loss(actual, fan, quantiles=quantiles)))

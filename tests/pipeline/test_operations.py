@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from gridcast import models, pipeline, settings
+from gridcast.errors import ConfigError, ModelNotFound, StoreError
+from gridcast.market.days import Task
+from gridcast.market.zones import zone
+from gridcast.registry import Registry
+from gridcast.store.database import Store
+
+DK_1 = zone("DK_1")
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store():
+    with Store("sqlite://") as store:
+        yield store
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(tmp_path / "models")
+
+
+@pytest.fixture(scope="module")
+def demo_rows():
+    return pipeline.fetch(DK_1, source=pipeline.DEMO, start=date(2026, 7, 1), end=date(2026, 11, 22), fetched_at=NOW)
+
+
+def train(store, registry, *words, at=NOW, promote=False):
+    experiment = settings.compose(["zone=DK_1", *words])
+    return pipeline.train_and_register(store, registry, zone=DK_1, experiment=experiment, at=at, promote=promote)
+
+
+def test_the_demo_gives_nothing_that_is_not_public_yet(demo_rows):
+    assert demo_rows["published_at"].max() <= NOW
+    assert all("synthetic" in source for source in demo_rows["source"].unique())
+
+
+def test_ingest_is_idempotent(store, demo_rows):
+    first = pipeline.ingest(store, demo_rows, zone=DK_1)
+    second = pipeline.ingest(store, demo_rows.sample(fraction=1.0, shuffle=True, seed=1), zone=DK_1)
+    assert (first.new, second.new) == (demo_rows.height, 0)
+    assert (first.missing, second.missing) == (0, 0)
+    assert (first.first, first.last) == (second.first, second.last)
+
+
+def test_the_digest_of_the_store_is_that_of_its_rows(store, demo_rows):
+    pipeline.ingest(store, demo_rows.head(1000), zone=DK_1)
+    one = pipeline.read_store(store, zone=DK_1)[1]
+    assert pipeline.read_store(store, zone=DK_1)[1] == one
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    assert pipeline.read_store(store, zone=DK_1)[1] != one
+
+
+def test_a_registered_model_issues_what_it_would_have_issued_unsaved(store, registry, demo_rows):
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    found = train(store, registry, "model=linear")
+    made = pipeline.issue_and_store(store, registry, zone=DK_1, now=NOW)
+    trained = pipeline.train(
+        pipeline.read_store(store, zone=DK_1)[0], zone=DK_1, recipe=models.recipe("linear"), at=NOW
+    )
+    unsaved = pipeline.issue(
+        demo_rows,
+        trained=trained,
+        origin=pipeline.window_to_issue(DK_1, now=NOW),
+        model_version=found.version.id,
+    )
+    assert made.forecast["value"].to_list() == pytest.approx(unsaved["value"].to_list(), rel=1e-9)
+    assert store.forecasts("DK_1").height == made.forecast.height
+
+
+def test_the_champion_lends_its_recipe_to_backtests(store, registry, demo_rows):
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    assert pipeline.champion_recipe(registry, zone=DK_1, task=Task.DAY_AHEAD) is None
+    train(store, registry, "model=linear", "model.strength=3")
+    recipe = pipeline.champion_recipe(registry, zone=DK_1, task=Task.DAY_AHEAD)
+    assert recipe == models.recipe("linear", {"strength": 3.0})
+    assert pipeline.champion_recipe(registry, zone=DK_1, task=Task.NEXT_24H) is None
+    assert pipeline.recipes(["champion", "naive"], champion=recipe) == {
+        "champion": recipe,
+        "naive": models.recipe("naive"),
+    }
+    assert pipeline.recipes(["champion"])["champion"] == models.recipe("ensemble")
+
+
+def test_tasks_have_champions_of_their_own(store, registry, demo_rows):
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    train(store, registry, "model=naive")
+    with pytest.raises(ModelNotFound, match="next_24h"):
+        pipeline.issue_and_store(store, registry, zone=DK_1, now=NOW, task="next_24h")
+
+
+def test_an_issued_forecast_is_never_overwritten(store, registry, demo_rows):
+    hole = (pl.col("valid_time") > datetime(2026, 11, 19, 12, tzinfo=UTC)) & (pl.col("variable") == "load")
+    pipeline.ingest(store, demo_rows.filter(~hole), zone=DK_1)
+    train(store, registry, "model=linear")
+    first = pipeline.issue_and_store(store, registry, zone=DK_1, now=NOW).forecast
+    # Load that was public all the while, but came late to us.
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    with pytest.raises(StoreError, match="never overwritten"):
+        pipeline.issue_and_store(store, registry, zone=DK_1, now=NOW)
+    assert store.forecasts("DK_1").equals(first.sort("issue_time", "valid_time", "quantile"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [({"task": "week_ahead"}, "week_ahead"), ({"inputs": ["wether"]}, "wether"), ({"inputs": []}, "no input")],
+)
+def test_a_plan_of_unknown_words_is_refused(words, says):
+    with pytest.raises(ConfigError, match=says):
+        pipeline.plan(DK_1, first=date(2018, 1, 1), last=date(2018, 2, 1), **words)
+
+
+def test_no_model_at_all_is_refused():
+    with pytest.raises(ConfigError, match="no model"):
+        pipeline.recipes([])
