@@ -1,6 +1,6 @@
-"""Draw the README's picture: tomorrow's fan for Western Denmark on the demo's data, as issued at 11:00 on 14 January 2026.
+"""Draw the README's picture: tomorrow's fan for Western Denmark on the demo's data, as issued on 14 January 2026.
 
-python benchmarks/picture.py [docs/fan.png]
+Takes the path to write, `docs/fan.png` unless given.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import polars as pl
 
 from gridcast import pipeline
 from gridcast.contracts import INPUTS, LOAD
-from gridcast.errors import MissingExtra
+from gridcast.errors import DataError, MissingExtra
 from gridcast.market.days import issue_time
 from gridcast.market.zones import zone as find_zone
 from gridcast.sources import tabular
@@ -129,8 +129,14 @@ def _observations(frame: object, *, zone: str, zones_file: Path | None) -> pl.Da
 def _polars(frame: object) -> pl.DataFrame:
     if isinstance(frame, pl.DataFrame):
         return frame
+    if not (hasattr(frame, "iloc") and hasattr(frame, "columns")):
+        raise DataError(
+            f"what was given is a {type(frame).__name__}, not a frame",
+            remedy="give a polars.DataFrame or a pandas.DataFrame",
+            where="the frame",
+        )
     try:
-        return pl.DataFrame(pl.from_pandas(frame))
+        return pl.DataFrame(pl.from_pandas(frame))  # type: ignore[call-overload]  # pandas has no types here
     except ImportError as error:
         raise _no_pandas(error) from error
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from gridcast import contracts
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, Design, Floats, Snapshot
-from gridcast.errors import NotForecastable, OutsideData
-from gridcast.features.design import design, with_target
+from gridcast.errors import ConfigError, NotForecastable, OutsideData
+from gridcast.features.design import LAG_DAYS, design, with_target
 from gridcast.features.shape import refined, within_hour
 from gridcast.market.days import (
     DAY,
@@ -65,9 +65,11 @@ def train(
     """Fit ``recipe`` on everything that was public at ``at`` (UTC).
 
     Raises:
+        ConfigError: an unknown input.
         OutsideData: there is no load of the zone before ``at``.
         TooLittleHistory: there is too little of it.
     """
+    inputs = known_inputs(inputs)
     first, last = _reach(observations, zone=zone, at=at)
     asked = origins(zone, first=first + timedelta(days=1), last=last + timedelta(days=1), task=task)
     asked = asked.take(asked.issue_time < instant(at))
@@ -82,7 +84,7 @@ def train(
         fitted=recipe.fit(rows, seed=seed),
         zone=zone,
         task=task,
-        inputs=tuple(inputs),
+        inputs=inputs,
         resolution=resolution,
         trained_at=at,
         first_day=first,
@@ -90,6 +92,20 @@ def train(
         weather_basis=rows.weather_basis,
         tso_basis=rows.tso_basis,
     )
+
+
+def known_inputs(names: Sequence[str]) -> tuple[str, ...]:
+    """The inputs of these names.
+
+    Raises:
+        ConfigError: one is unknown, or there is none.
+    """
+    strange = [name for name in names if name not in INPUTS]
+    if strange or not names:
+        raise ConfigError(
+            f"there is no input {', '.join(strange) or 'named'}", remedy=f"choose some of {', '.join(INPUTS)}"
+        )
+    return tuple(names)
 
 
 def window_to_issue(
@@ -139,7 +155,7 @@ def issue(
         made_at: for a replay, leave out what was fetched later.
 
     Raises:
-        OutsideData: there is no load of the zone before the issue time.
+        OutsideData: there is no load of the zone in the four weeks before the issue time.
         DataError: the model gave no forecast for some interval.
     """
     zone, at = trained.zone, origin.issue_time[0].astype(object).replace(tzinfo=UTC)
@@ -267,8 +283,7 @@ def _finest(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> n
 def _degraded(trained: Trained, known: Snapshot, rows: Design) -> list[str]:
     """Why a forecast is worse than usual: what the model was trained with and does not have now."""
     wanted = rows.wanted_rows
-    series = known.series[LOAD]
-    age = known.issue_times[-1] - series.times[np.isfinite(series.known(series.times, known.issue_times[-1]))].max()
+    age = known.issue_times[-1] - _newest_load(known)
     reasons = []
     if "load" in trained.inputs and age > STALE:
         reasons.append(f"the newest load is {int(age / np.timedelta64(1, 'h'))} h old")
@@ -278,6 +293,28 @@ def _degraded(trained: Trained, known: Snapshot, rows: Design) -> list[str]:
     if trained.tso_basis != "none" and not np.isfinite(rows.tso[wanted]).all():
         reasons.append("the operator's forecast is missing")
     return reasons
+
+
+def _newest_load(known: Snapshot) -> np.datetime64:
+    """The start of the newest interval whose load was public at the last issue time, of every member of a portfolio.
+
+    Raises:
+        OutsideData: it is too old for any lag to reach it.
+    """
+    at, series = known.issue_times[-1], known.series.get(LOAD)
+    times = (
+        np.array([], "datetime64[us]") if series is None else series.times[np.isfinite(series.known(series.times, at))]
+    )
+    if not len(times) or at - times[-1] > LAG_DAYS * DAY:
+        code, members = known.zone.code, known.zone.members
+        raise OutsideData(
+            f"no recent load of {code}{' from all of ' * bool(members)}{', '.join(members)} was public at {at}Z",
+            remedy="ingest some: gridcast ingest --zone " + (members or (code,))[0] + " ...",
+            first=None,
+            last=None,
+        )
+    newest: np.datetime64 = times[-1]
+    return newest
 
 
 def _minutes(resolution: np.timedelta64) -> int:

@@ -18,7 +18,7 @@ from gridcast.errors import ConfigError, ModelNotFound
 from gridcast.market.days import Task
 from gridcast.market.zones import BiddingZone
 from gridcast.models import CHAMPION, Recipe
-from gridcast.pipeline.forecasting import Trained, issue, train, window_to_issue
+from gridcast.pipeline.forecasting import Trained, issue, known_inputs, train, window_to_issue
 from gridcast.registry import Details, Registry, Version
 from gridcast.sources import demo, tabular
 
@@ -145,14 +145,7 @@ def plan(
     Raises:
         ConfigError: an unknown task or input.
     """
-    known_task = _task(task)
-    strange = [name for name in inputs if name not in INPUTS]
-    if strange or not inputs:
-        raise ConfigError(
-            f"there is no input {', '.join(strange) or 'named'}",
-            remedy=f"choose some of {','.join(INPUTS)}, separated by commas",
-        )
-    return Plan(zone, first, last, task=known_task, inputs=tuple(inputs), seed=seed)
+    return Plan(zone, first, last, task=_task(task), inputs=known_inputs(inputs), seed=seed)
 
 
 def _task(text: str) -> Task:
