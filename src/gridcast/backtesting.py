@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from gridcast import metrics
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, TSO_FORECAST, Design, Floats, Snapshot
-from gridcast.errors import ConfigError, OutsideData
+from gridcast.errors import ConfigError, OutsideData, TooLittleHistory
 from gridcast.features.calendar import day_kind
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
 from gridcast.market.days import DAY, Origins, Task, Times, lagged, local_day, local_wall, origins
@@ -176,6 +176,7 @@ def run(
         progress: called with the number of refits done and of refits to do.
 
     Raises:
+        ConfigError: the plan has no delivery day, or no window of its task.
         OutsideData: the observations do not reach over the plan's delivery days; facts ``first``, ``last``.
         TooLittleHistory: a model has too few days before the first origin.
     """
@@ -183,8 +184,20 @@ def run(
     load = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
     begin = _covered(plan, load)
     tested = origins(zone, first=plan.first, last=plan.last, task=plan.task)
+    if not len(tested):
+        raise ConfigError(
+            f"the period from {plan.first} to {plan.last} of {zone.code} has no window of {plan.task}",
+            remedy="name a longer period",
+        )
     earlier = origins(zone, first=begin, last=plan.first, task=plan.task)
     earlier = earlier.take(earlier.issue_time < tested.issue_time[0])
+    if not len(earlier):
+        raise TooLittleHistory(
+            f"the load of {zone.code} has no whole day before {plan.first} to learn from",
+            remedy="begin later, or bring a longer history",
+            needed=1,
+            have=0,
+        )
     asked = Origins(
         zone,
         plan.task,

@@ -136,7 +136,7 @@ def _polars(frame: object) -> pl.DataFrame:
             where="the frame",
         )
     try:
-        return pl.DataFrame(pl.from_pandas(frame))  # type: ignore[call-overload]  # pandas has no types here
+        return pl.DataFrame(pl.from_pandas(frame))
     except ImportError as error:
         raise _no_pandas(error) from error
 
