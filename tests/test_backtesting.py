@@ -399,7 +399,7 @@ def test_next_24h_is_issued_four_times_a_day_and_only_inside_the_period(frame: p
 def test_on_the_demo_the_ensemble_beats_naive_by_what_it_did_when_this_was_written() -> None:
     """Three years of synthetic western Denmark, the last eight weeks, with a change of the clocks and Easter.
 
-    Measured: 0.484, 82.2 % and 95.2 %; ``pytest -s`` shows it.
+    Measured: 0.517 of naive, 78.7 % and 94.4 % covered; ``pytest -s`` shows it.
     """
     last = date(2018, 4, 2)
     observations = demo.observations(
@@ -411,6 +411,6 @@ def test_on_the_demo_the_ensemble_beats_naive_by_what_it_did_when_this_was_writt
     ratio, covered = ensemble["mae_mw"] / naive["mae_mw"], ensemble["coverage_80_pct"]  # type: ignore[operator]
     print(f"ensemble / naive {ratio:.3f}, 80 % band covers {covered:.1f} %, 95 % {ensemble['coverage_95_pct']:.1f} %")
     assert found.weather_basis == "forecast"
-    assert ratio < 0.6
+    assert ratio < 0.56
     assert 74 <= covered <= 86  # type: ignore[operator]
     assert 90 <= ensemble["coverage_95_pct"] <= 99  # type: ignore[operator]

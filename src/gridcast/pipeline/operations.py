@@ -259,6 +259,9 @@ def issue_and_store(
 ) -> Issued:
     """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
 
+    What was issued stays issued: asked again for the same issue time and model, the stored forecast comes back, whatever
+    late data have arrived since.
+
     Raises:
         ModelNotFound: the zone has no champion.
         NotForecastable: the day is too far ahead.
@@ -273,9 +276,19 @@ def issue_and_store(
         )
     origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day)
     trained = _restored(registry, version, zone=zone)
-    observations, _ = read_store(
-        store, zone=zone, since=origin.issue_time[0].astype(object).replace(tzinfo=UTC) - _NEEDED
+    at, start, end = (
+        edge[0].astype(object).replace(tzinfo=UTC) for edge in (origin.issue_time, origin.start, origin.end)
     )
-    forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
-    store.put_forecast(forecast)
+    observations, _ = read_store(store, zone=zone, since=at - _NEEDED)
+    forecast = store.forecasts(
+        zone.code,
+        start=start,
+        end=end,
+        issued_from=at,
+        issued_until=at + timedelta(microseconds=1),
+        model_version=version.id,
+    )
+    if forecast.is_empty():
+        forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
+        store.put_forecast(forecast)
     return Issued(forecast, observations)

@@ -78,8 +78,12 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = _parsed(url)
         self._engine = _engine(self._url)
-        with self._guard("cannot be opened"), self._engine.begin() as connection:
-            self._prepare(connection)
+        try:
+            with self._guard("cannot be opened"), self._engine.begin() as connection:
+                self._prepare(connection)
+        except StoreError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -348,13 +352,11 @@ def _engine(url: URL) -> Engine:
         @sa.event.listens_for(made, "connect")
         def settle(connection: object, _record: object) -> None:
             cursor = connection.cursor()  # type: ignore[attr-defined]
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                f"busy_timeout={BUSY_TIMEOUT_MS}",
-                "foreign_keys=ON",
-            ):
+            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
                 cursor.execute(f"PRAGMA {pragma}")
+            tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables or SCHEMA.name in tables:  # the journal of somebody else's database is not ours to change
+                cursor.execute("PRAGMA journal_mode=WAL")
             cursor.close()
 
     return made
