@@ -259,7 +259,7 @@ def issue_and_store(
 ) -> Issued:
     """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
 
-    What was issued stays issued: asked again for the same issue time and model, the stored forecast comes back, whatever
+    What was issued stays issued: asked again for the same issue time and model, it comes back as it is, whatever
     late data have arrived since.
 
     Raises:
