@@ -25,7 +25,7 @@ from gridcast.features.calendar import day_kind
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
 from gridcast.market.days import DAY, Origins, Task, Times, lagged, local_day, local_wall, origins
 from gridcast.market.zones import BiddingZone
-from gridcast.models import Recipe
+from gridcast.models import Recipe, expected
 from gridcast.store import snapshot
 
 WORKERS = 2
@@ -92,7 +92,7 @@ class Backtest:
 
     @property
     def n_excluded(self) -> int:
-        """Rows left out for every model alike, because their actual is missing, zero or implausible."""
+        """Rows left out for every model alike: no actual that is plausible, or no forecast from one of the models."""
         return int(np.isnan(self.actual).sum())
 
     def scores(self) -> dict[str, dict[str, float | int | None]]:
@@ -233,6 +233,8 @@ def run(
     last = observations["published_at"].dt.replace_time_zone(None).to_numpy().max()
     settled = snapshot(observations, zone=zone, issue_times=np.array([last]), resolution=resolution)
     valid_time = whole.valid_time[rows]
+    forecast = np.logical_and.reduce([np.isfinite(fan[rows]).all(axis=1) for fan in fans.values()])
+    scored = forecast & _plausible(settled)(valid_time)
     return Backtest(
         plan=plan,
         origins=whole.origins,
@@ -241,10 +243,10 @@ def run(
         valid_time=valid_time,
         day_kind=day_kind(zone, whole.local_day[rows]),
         slot=whole.slot[rows],
-        actual=np.where(_plausible(settled)(valid_time), settled.known(LOAD, valid_time, issue_time=last), np.nan),
+        actual=np.where(scored, settled.known(LOAD, valid_time, issue_time=last), np.nan),
         naive=settled.known(LOAD, lagged(valid_time, 7, tz=zone.local_tz), issue_time=last),
         tso=settled.known(TSO_FORECAST, valid_time, issue_time=last),
-        weather_basis=whole.weather_basis,
+        weather_basis=expected.weather_basis(_training(whole, known, at=whole.origins.issue_time[is_tested][-1])),
         tso_basis=settled.tso_basis,
         replays={name: Replay(fans[name][rows], *costs[name]) for name in recipes},
     )
@@ -255,14 +257,19 @@ def _refit(
 ) -> tuple[Floats, tuple[float, float]]:
     """Fit on what was public at the block's first issue time, and predict the block."""
     at = whole.origins.issue_time[np.flatnonzero(block)[0]]
-    train = with_target(
-        whole.take(whole.wanted & (whole.origins.issue_time < at), run_up=RUN_UP_DAYS * DAY), known, at=at
-    )
+    train = _training(whole, known, at=at)
     start = time.thread_time()
     fitted = recipe.fit(train, seed=seed)
     middle = time.thread_time()
     fan = fitted.predict(whole.take(block, run_up=RUN_UP_DAYS * DAY))
     return fan, (middle - start, time.thread_time() - middle)
+
+
+def _training(whole: Design, known: Snapshot, *, at: np.datetime64) -> Design:
+    """What a model may be trained on at ``at``."""
+    return with_target(
+        whole.take(whole.wanted & (whole.origins.issue_time < at), run_up=RUN_UP_DAYS * DAY), known, at=at
+    )
 
 
 def _months(whole: Design, is_tested: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:

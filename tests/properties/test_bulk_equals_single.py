@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 
 from gridcast.contracts import Design
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
-from gridcast.market.days import DAY, Origins, Task, next_24h_window, origins
+from gridcast.market.days import DAY, Origins, Task, instant, next_24h_window, origins
 from gridcast.market.zones import BiddingZone, zone
 from gridcast.models import Fitted, recipe
 from gridcast.store import snapshot
-from strategies import FORECAST_WEATHER, OBSERVED_WEATHER, arrays_of, assert_same, delivery_days, history, zone_codes
+from strategies import (
+    FORECAST_WEATHER,
+    OBSERVED_WEATHER,
+    arrays_of,
+    assert_same,
+    delivery_days,
+    history,
+    utc,
+    zone_codes,
+)
 
 SPRING, AUTUMN = date(2024, 3, 31), date(2024, 10, 27)
 
@@ -65,18 +74,30 @@ def test_a_bulk_design_is_the_designs_of_its_origins(code: str, step: int, task:
     check_same(bulk, alone)
 
 
-@settings(max_examples=8)
-@given(data=st.data(), seed=st.integers(0, 1000), task=st.sampled_from(Task))
-def test_a_bulk_design_is_the_designs_of_its_origins_on_any_day(data: st.DataObject, seed: int, task: Task) -> None:
-    code = data.draw(zone_codes())
-    day = data.draw(delivery_days(code))
-    weather = data.draw(
+@st.composite
+def some_days(draw: st.DrawFn) -> tuple[pl.DataFrame, Origins]:
+    """A few days of any zone, whose data may have many holes, with any or no weather."""
+    code, seed = draw(zone_codes()), draw(st.integers(0, 1000))
+    day = draw(delivery_days(code))
+    weather = draw(
         st.sampled_from([(), (FORECAST_WEATHER,), (OBSERVED_WEATHER,), ("wind_speed_10m", FORECAST_WEATHER)])
     )
     frame = frame_around(zone(code), day, weather=weather, seed=seed)
-    holes = np.random.default_rng(seed).random(frame.height) < data.draw(st.sampled_from([0.0, 0.1, 0.5]))
-    bulk, alone = bulk_and_singles(frame.filter(~holes), around(zone(code), day, task=task, days=1), each=3)
-    check_same(bulk, alone)
+    holes = np.random.default_rng(seed).random(frame.height) < draw(st.sampled_from([0.0, 0.1, 0.5]))
+    return frame.filter(~holes), around(zone(code), day, task=draw(st.sampled_from(Task)), days=1)
+
+
+@settings(max_examples=6)
+@given(some=some_days())
+def test_a_bulk_design_is_the_designs_of_its_origins_on_any_day(some: tuple[pl.DataFrame, Origins]) -> None:
+    check_same(*bulk_and_singles(*some, each=3))
+
+
+@pytest.mark.long
+@settings(max_examples=300)
+@given(some=some_days())
+def test_a_bulk_design_is_the_designs_of_its_origins_on_many_days(some: tuple[pl.DataFrame, Origins]) -> None:
+    check_same(*bulk_and_singles(*some, each=3))
 
 
 def test_two_days_a_season_apart_in_one_design_are_what_each_is_alone() -> None:
@@ -120,9 +141,7 @@ def test_an_issue_at_an_odd_time_is_the_same_alone_and_among_others() -> None:
 
 
 def next_24h_window_at(hour: int) -> tuple[np.datetime64, np.datetime64, np.datetime64]:
-    from gridcast.market.days import instant
-    from strategies import utc
-
+    """Issue time, start and end of the window issued at twenty past that hour (UTC) of the autumn change."""
     at = utc(2024, 10, 27, hour, 20)
     start, end = next_24h_window(at)
     return instant(at), instant(start), instant(end)

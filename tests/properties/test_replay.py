@@ -53,10 +53,13 @@ def frame_of(case: Case) -> pl.DataFrame:
 
 CASES = {
     "hours": Case(zone("DE_LU"), 60, Task.DAY_AHEAD, FORECAST_WEATHER),
-    "quarters": Case(zone("DE_LU"), 15, Task.DAY_AHEAD, FORECAST_WEATHER, ("naive", "linear")),
+    "quarters": Case(zone("DE_LU"), 15, Task.DAY_AHEAD, FORECAST_WEATHER, ("naive",)),
+    "quarters, linear": Case(zone("DE_LU"), 15, Task.DAY_AHEAD, FORECAST_WEATHER, ("linear",)),
     "a portfolio": Case(zone("DK"), 60, Task.DAY_AHEAD, OBSERVED_WEATHER, ("naive", "linear")),
     "next 24 h": Case(zone("DK_1"), 60, Task.NEXT_24H, FORECAST_WEATHER, ("naive", "linear")),
 }
+
+LONG = {"quarters, linear": pytest.mark.long}
 
 
 def public_then(frame: pl.DataFrame, at: np.datetime64) -> pl.DataFrame:
@@ -106,7 +109,7 @@ def check_replay(case: Case, replayed: Backtest) -> int:
     return checked
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in CASES])
 def test_a_backtests_forecast_is_the_one_that_would_have_been_issued(name: str) -> None:
     case = CASES[name]
     plan = Plan(case.where, FIRST, LAST, task=case.task, seed=11)

@@ -148,6 +148,10 @@ def train(
 
     where, at = _zone(zone), _now(now)
     experiment = settings.compose([f"zone={where.code}", *(overrides or [])])
+    if experiment.zone != where.code:
+        raise ConfigError(
+            f"--zone {where.code} and zone={experiment.zone} disagree", remedy="name the zone once, by --zone"
+        )
     with _store() as store:
         found = pipeline.train_and_register(
             store, _registry(), zone=where, experiment=experiment, at=at, promote=promote

@@ -126,3 +126,16 @@ def recipe(name: str, parameters: Mapping[str, Any] | None = None) -> Recipe:
             remedy=f"it has {', '.join(each.name for each in fields(kind)) or 'none'}",
         )
     return cast(Recipe, kind(**chosen))
+
+
+def require_positive(model: str, **parameters: float) -> None:
+    """Raise unless every parameter is a positive, finite number.
+
+    Raises:
+        ConfigError: one is not; it is named.
+    """
+    wrong = [name for name, value in parameters.items() if not 0 < value < float("inf")]
+    if wrong:
+        raise ConfigError(
+            f"the model {model!r} cannot have such {' and '.join(wrong)}", remedy="give a larger, finite number"
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from gridcast import models
 from gridcast.contracts import Design, Floats
 from gridcast.errors import ArtifactMismatch
 from gridcast.models import artifact, calibration, expected
@@ -37,6 +38,14 @@ class Boosted:
     rounds: int = 150
     leaves: int = 31
     rate: float = 0.06
+
+    def __post_init__(self) -> None:
+        """Refuse a parameter that makes no sense.
+
+        Raises:
+            ConfigError: one is not positive, or a tree would have a single leaf.
+        """
+        models.require_positive(self.name, rounds=self.rounds, leaves=self.leaves - 1, rate=self.rate)
 
     def fit(self, design: Design, *, seed: int = 0, linear: FittedLinear | None = None) -> FittedBoosted:
         """Fit on the rows whose target is known.
@@ -128,7 +137,10 @@ class FittedBoosted:
         rows = design.wanted_rows
         base = self.linear.point(design)
         columns = _columns(design, self.linear, base)[rows]
-        point = base[rows] + np.mean([tree.predict(columns, num_threads=1) for tree in self.trees], axis=0)
+        correction = np.mean([tree.predict(columns, num_threads=1) for tree in self.trees], axis=0)
+        # Trees that never saw a missing value would take it for 0 °C: without the weather they have no say.
+        known = [np.isfinite(values[rows]).all(axis=1) for values in _weather(design, self.linear)]
+        point = base[rows] + np.where(np.all(known, axis=0), correction, 0.0)
         return self.calibration.fan(point, design=design, rows=rows)
 
     def save(self, folder: Path) -> None:
@@ -145,18 +157,22 @@ def _columns(design: Design, linear: FittedLinear, base: Floats) -> Floats:
     yearday = (design.local_day - design.local_day.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.float64)
     lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
     calendar = [block.values for block in design.calendar if block.name not in _SMOOTH]
-    weather = [
-        block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
-        for block in expected.with_weather(design, linear.base.weather).weather
-    ]
     mu = linear.base.predict(design)
     return np.concatenate(
         [
             np.stack([design.slot / design.slots, yearday, lead, mu, base], axis=1),
             *calendar,
-            *weather,
+            *_weather(design, linear),
             expected.deviations(design, expected=linear.base, mu=mu),
             expected.tso_columns(design, mu),
         ],
         axis=1,
     )
+
+
+def _weather(design: Design, linear: FittedLinear) -> list[Floats]:
+    """The weather that `linear` uses [N, K], without the bends, which trees make for themselves."""
+    return [
+        block.values[:, [n for n, name in enumerate(block.columns) if " over " not in name]]
+        for block in expected.with_weather(design, linear.base.weather).weather
+    ]

@@ -27,6 +27,14 @@ class Ensemble:
     name: ClassVar[str] = "ensemble"
     members: tuple[str, ...] = ("linear", "boosted")
 
+    def __post_init__(self) -> None:
+        """Refuse an ensemble of nobody.
+
+        Raises:
+            ConfigError: there is no member.
+        """
+        models.require_positive(self.name, members=len(self.members))
+
     def fit(self, design: Design, *, seed: int = 0) -> FittedEnsemble:
         """Fit every member, then weigh them by what they forecast of rows they had not seen.
 

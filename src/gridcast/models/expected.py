@@ -109,6 +109,11 @@ def with_weather(design: Design, weather: Mapping[str, Sequence[str]]) -> Design
     return replace(design, weather=tuple(blocks))
 
 
+def weather_basis(design: Design) -> str:
+    """What weather a model trained on the design uses: ``observed``, ``forecast`` or ``none``."""
+    return design.weather_basis if usable_weather(design) else "none"
+
+
 def penalty(design: Design) -> dict[str, float]:
     """Ridge penalty of each kind of column, for what the design has to learn from."""
     days = len(np.unique(design.local_day[np.isfinite(design.target)]))

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gridcast import models
 from gridcast.contracts import Design, Floats
 from gridcast.models import artifact, calibration, expected, ridge
 from gridcast.models.calibration import Calibration
@@ -26,6 +27,14 @@ class Linear:
     name: ClassVar[str] = "linear"
     half_life_days: float = 1500.0
     strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a parameter that makes no sense.
+
+        Raises:
+            ConfigError: one is not positive.
+        """
+        models.require_positive(self.name, half_life_days=self.half_life_days, strength=self.strength)
 
     def fit(self, design: Design, *, seed: int = 0) -> FittedLinear:
         """Fit on the rows whose target is known; ``seed`` is unused, nothing here is random.

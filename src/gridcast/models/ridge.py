@@ -95,7 +95,7 @@ def fit(
     seen = np.abs(values[complete]).max(axis=0) > _NOTHING
 
     kept = np.array([seen & ~np.isin(kinds, list(without)) for without in (frozenset[str](), *optional)])
-    coefficients = np.zeros((len(kept), slots, values.shape[1]))
+    coefficients = np.full((len(kept), slots, values.shape[1]), np.nan)
     held_out = np.full(len(target), np.nan)
     for each in range(slots):
         rows = np.flatnonzero(complete & (slot == each))
@@ -106,6 +106,7 @@ def fit(
         weighted = x * says[:, None]
         gram, moment = weighted.T @ x + np.diag(prior[seen]), weighted.T @ y
         for variant, use in enumerate(kept[:, seen]):
+            coefficients[variant, each] = 0.0
             coefficients[variant, each, kept[variant]] = np.linalg.solve(gram[np.ix_(use, use)], moment[use])
         parts = np.zeros(0) if fold is None else fold[rows]
         for number in np.unique(parts):

@@ -14,7 +14,7 @@ import polars as pl
 
 from gridcast import contracts
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, Design, Floats, Snapshot
-from gridcast.errors import ConfigError, NotForecastable, OutsideData
+from gridcast.errors import ConfigError, LookaheadError, NotForecastable, OutsideData
 from gridcast.features.design import LAG_DAYS, design, with_target
 from gridcast.features.shape import refined, within_hour
 from gridcast.market.days import (
@@ -29,7 +29,7 @@ from gridcast.market.days import (
     origins,
 )
 from gridcast.market.zones import BiddingZone
-from gridcast.models import Fitted, Recipe
+from gridcast.models import Fitted, Recipe, expected
 from gridcast.store import snapshot
 
 STALE = np.timedelta64(24, "h")
@@ -89,7 +89,7 @@ def train(
         trained_at=at,
         first_day=first,
         last_day=last,
-        weather_basis=rows.weather_basis,
+        weather_basis=expected.weather_basis(rows),
         tso_basis=rows.tso_basis,
     )
 
@@ -109,15 +109,21 @@ def known_inputs(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def window_to_issue(
-    zone: BiddingZone, *, now: datetime, task: Task = Task.DAY_AHEAD, delivery_day: date | None = None
+    zone: BiddingZone,
+    *,
+    now: datetime,
+    task: Task = Task.DAY_AHEAD,
+    delivery_day: date | None = None,
+    trained_at: datetime | None = None,
 ) -> Origins:
     """The one origin to forecast ``delivery_day`` (tomorrow by default) at ``now``.
 
     A delivery day is forecast as at the zone's usual issue time, or at ``now`` where that is still to come; from the
-    start of the day before.
+    start of the day before. A model that was trained after the usual issue time knows more than was public then: its
+    forecast is issued at ``now``, as long as the day has not begun.
 
     Raises:
-        NotForecastable: the day is too far ahead.
+        NotForecastable: the day is too far ahead, or had begun when the model was trained.
     """
     if task is Task.NEXT_24H:
         issued, window = now, next_24h_window(now)
@@ -131,6 +137,14 @@ def window_to_issue(
                 delivery_day=day,
             )
         issued, window = min(now, issue_time(zone, day)), delivery_window(zone, day)
+        if trained_at is not None and trained_at > issued:
+            issued = now
+        if trained_at is not None and issued >= window[0]:
+            raise NotForecastable(
+                f"{day} of {zone.code} had begun when its model was trained, {trained_at:%Y-%m-%d %H:%M}Z",
+                remedy="replay past days with `gridcast backtest`, which trains on what was public then",
+                delivery_day=day,
+            )
     start, end = window
     return Origins(zone, task, *(np.array([instant(at)]) for at in (issued, start, end)))
 
@@ -155,9 +169,15 @@ def issue(
         made_at: for a replay, leave out what was fetched later.
 
     Raises:
+        LookaheadError: the model was trained after the issue time.
         OutsideData: there is no load of the zone in the four weeks before the issue time.
         DataError: the model gave no forecast for some interval.
     """
+    if instant(trained.trained_at) > origin.issue_time[0]:
+        raise LookaheadError(
+            f"a model trained at {trained.trained_at:%Y-%m-%d %H:%M}Z cannot forecast as of {origin.issue_time[0]}Z",
+            remedy="issue later, or train it on what was public then",
+        )
     zone, at = trained.zone, origin.issue_time[0].astype(object).replace(tzinfo=UTC)
     _reach(observations, zone=zone, at=at)
     known = snapshot(

@@ -14,7 +14,7 @@ import polars as pl
 from gridcast import models
 from gridcast.backtesting import Backtest, Plan, run
 from gridcast.contracts import INPUTS, LOAD
-from gridcast.errors import ConfigError, ModelNotFound
+from gridcast.errors import ConfigError, ModelNotFound, OutsideData
 from gridcast.market.days import Task
 from gridcast.market.zones import BiddingZone
 from gridcast.models import CHAMPION, Recipe
@@ -91,7 +91,12 @@ def fetch(
         frame = demo.observations(zone, start=start, end=end, fetched_at=fetched_at)
         frame = frame.filter(pl.col("published_at") <= fetched_at)
     if frame.filter(pl.col("variable") == LOAD).is_empty():
-        raise ConfigError("there is no load between --start and --end", remedy="choose days that the source covers")
+        raise OutsideData(
+            f"{zone.code} has no load in the days asked for",
+            remedy="choose days that the source covers",
+            first=start,
+            last=end,
+        )
     return frame
 
 
@@ -274,8 +279,8 @@ def issue_and_store(
         raise ModelNotFound(
             f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
         )
-    origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day)
     trained = _restored(registry, version, zone=zone)
+    origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day, trained_at=trained.trained_at)
     at, start, end = (
         edge[0].astype(object).replace(tzinfo=UTC) for edge in (origin.issue_time, origin.start, origin.end)
     )

@@ -217,7 +217,7 @@ class Registry:
             if len(line) < 2:
                 raise ModelNotFound(
                     f"{zone} {task} had no champion before {line[-1] if line else 'any'}",
-                    remedy="promote the version you want with `gridcast promote`",
+                    remedy="promote another version first",
                     version=line[-1].id if line else "",
                 )
             self._verified(line[-2])

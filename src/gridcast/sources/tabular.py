@@ -104,6 +104,19 @@ def from_frame(
         raise DataError(
             f"{where} has the column {twice[0].split('_duplicated_')[0]} twice", remedy="keep one of them", where=where
         )
+    reserved = [name for name in (_LINE, "resolution") if name in frame.columns]
+    if reserved:
+        raise DataError(
+            f"{where} has a column {reserved[0]}, a name of our own",
+            remedy="rename it; the resolution is read from the time stamps",
+            where=where,
+        )
+    variables = [WEATHER.get(name, name) for name in frame.columns]
+    doubled = [name for name in frame.columns if variables.count(WEATHER.get(name, name)) > 1]
+    if doubled:
+        raise DataError(
+            f"{where} has the columns {' and '.join(doubled)} for one variable", remedy="keep one of them", where=where
+        )
     frame = frame.with_row_index(_LINE, offset=2)
     frame = frame.filter(~pl.all_horizontal(pl.exclude(_LINE).is_null()))
     if frame.is_empty():
