@@ -127,7 +127,7 @@ def test_too_little_history_is_said_so(name: str, days: int, frame: pl.DataFrame
 def test_a_planted_fault_is_left_out_for_every_model_alike(
     damage: Callable[[pl.Expr], pl.Expr], hours: int, frame: pl.DataFrame, made: Backtest
 ) -> None:
-    begin = datetime(2024, 10, 20, 5, tzinfo=UTC)
+    begin = datetime(2024, 11, 3, 5, tzinfo=UTC)  # a week later is outside the period
     hit = (pl.col("variable") == LOAD) & pl.col("valid_time").is_between(begin, begin + timedelta(hours=hours - 1))
     spoiled = frame.with_columns(value=pl.when(hit).then(damage(pl.col("value"))).otherwise("value"))
     found = backtesting.run(Plan(DE, FIRST, LAST), spoiled, recipes={"naive": recipe("naive")})
@@ -139,12 +139,24 @@ def test_a_planted_fault_is_left_out_for_every_model_alike(
 
 
 def test_a_gap_is_left_out_and_not_filled(frame: pl.DataFrame) -> None:
-    begin = datetime(2024, 10, 20, 5, tzinfo=UTC)
+    begin = datetime(2024, 11, 3, 5, tzinfo=UTC)  # a week later is outside the period
     hit = (pl.col("variable") == LOAD) & pl.col("valid_time").is_between(begin, begin + timedelta(hours=8))
     found = backtesting.run(Plan(DE, FIRST, LAST), frame.filter(~hit), recipes={"naive": recipe("naive")})
     assert found.n_excluded == 9
     table = found.forecasts()
     assert table.filter(pl.col("actual").is_null())["valid_time"].n_unique() == 9
+
+
+def test_where_one_model_has_no_forecast_no_model_is_scored(frame: pl.DataFrame) -> None:
+    gap = datetime(2024, 10, 18, 5, tzinfo=UTC)
+    holed = frame.filter((pl.col("variable") != LOAD) | (pl.col("valid_time") != gap))
+    plan = Plan(DE, FIRST, LAST)
+    both = backtesting.run(plan, holed, recipes={name: recipe(name) for name in ("naive", "linear")})
+    alone = backtesting.run(plan, holed, recipes={"linear": recipe("linear")})
+    assert (both.n_excluded, alone.n_excluded) == (2, 1)
+    assert both.scores()["linear"]["n"] == both.scores()["naive"]["n"] == len(both.actual) - 2
+    missing = np.isnan(both.replays["naive"].fan).any(axis=1)
+    assert both.valid_time[missing].tolist() == [(gap + timedelta(days=7)).replace(tzinfo=None)]
 
 
 def year_of_hours() -> tuple[np.ndarray, Floats]:

@@ -240,7 +240,7 @@ def test_ingest_and_its_sources_go_with_their_options(refused, good_file):
     refused(*("ingest", "--zone", "FR", "--source", "demo", "--start", "2026-01-01", "--end", "2026-02-01"), says="FR")
     refused(
         *("ingest", "--zone", "DK_1", "--source", "tabular", "--file", good_file, "--start", "2020-01-01"),
-        says="no load between",
+        says="no load in the days",
     )
     refused(
         *("ingest", "--zone", "DK_1", "--source", "demo", "--start", "2026-02-01", "--end", "2026-01-01"), says="no day"

@@ -153,7 +153,18 @@ def test_old_load_and_missing_weather_are_said(flow):
     assert "weather is missing" in document["degraded"]
     assert "degraded: the newest load is" in flow("issue --zone DK_1 --now 2026-11-22T12:00:00Z").out
     early = flow("issue --zone DK_1 --format json --now 2026-11-20T02:00:00Z").document
-    assert early["degraded"] == "weather is missing"  # the weather forecast of the 21st comes at 07:00Z
+    assert early["degraded"].startswith("a replay: its model was trained later, at 2026-11-20")
+    assert early["degraded"].endswith("; weather is missing")  # the weather forecast of the 21st comes at 07:00Z
+
+
+def test_a_model_trained_after_the_usual_issue_time_issues_now_and_not_as_of_then(flow):
+    flow("train --zone DK_1 model=linear model.strength=2 --promote --now 2026-11-20T13:00:00Z")
+    document = flow("issue --zone DK_1 --format json --now 2026-11-20T13:30:00Z").document
+    assert (document["issue_time"], document["degraded"]) == ("2026-11-20T13:30:00Z", "")
+    past = flow("issue --zone DK_1 --format json --delivery-day 2026-11-20 --now 2026-11-20T13:30:00Z").document
+    assert past["issue_time"] == "2026-11-19T10:00:00Z"
+    assert past["degraded"] == "a replay: its model was trained later, at 2026-11-20 13:00Z"
+    flow("train --zone DK_1 model=linear --promote --now 2026-11-20T09:00:00Z")
 
 
 def test_denmark_is_forecast_as_the_sum_of_its_zones(flow):

@@ -238,12 +238,12 @@ def test_rows_without_a_target_or_a_column_teach_nothing() -> None:
     np.testing.assert_array_equal(np.isfinite(out), keep)
 
 
-def test_a_column_that_never_varies_from_nothing_and_a_slot_without_rows_have_no_say() -> None:
+def test_a_column_that_is_always_nothing_has_no_say_and_a_slot_without_rows_no_prediction() -> None:
     given = data()
     silent = [*given.columns, Columns("calendar", np.zeros((len(given.target), 1)))]
     fitted, _ = ridge.fit(silent, given.target, slot=given.slot, slots=SLOTS + 1, weight=given.weight, penalty=PENALTY)
     assert not fitted.kept[0, -1]
-    assert (fitted.coefficients[0, SLOTS] == 0).all()
+    assert np.isnan(fitted.predict(silent, np.full_like(given.slot, SLOTS))).all()
     loud = [*given.columns, Columns("calendar", np.full((len(given.target), 1), 9.0))]
     np.testing.assert_array_equal(fitted.predict(loud, given.slot), fitted.predict(silent, given.slot))
 

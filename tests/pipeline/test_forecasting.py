@@ -17,6 +17,7 @@ from gridcast.sources import tabular
 DE = zone("DE_LU")
 FETCHED = datetime(2018, 6, 1, tzinfo=UTC)
 NOW = datetime(2018, 4, 10, 12, tzinfo=UTC)
+ISSUE = NOW.replace(hour=9)
 RAMP = np.array([0.94, 0.98, 1.02, 1.06])
 
 
@@ -35,7 +36,7 @@ def turned_quarter_hourly(*, since):
     return pl.concat([hourly.filter(pl.col("ts_utc") < since), *parts]), hourly
 
 
-def trained(observations, *, where=DE, at=NOW, model="linear", task=Task.DAY_AHEAD):
+def trained(observations, *, where=DE, at=ISSUE, model="linear", task=Task.DAY_AHEAD):
     return pipeline.train(observations, zone=where, recipe=models.recipe(model), at=at, task=task)
 
 

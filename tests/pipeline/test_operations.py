@@ -68,7 +68,7 @@ def test_a_registered_model_issues_what_it_would_have_issued_unsaved(store, regi
     unsaved = pipeline.issue(
         demo_rows,
         trained=trained,
-        origin=pipeline.window_to_issue(DK_1, now=NOW),
+        origin=pipeline.window_to_issue(DK_1, now=NOW, trained_at=NOW),
         model_version=found.version.id,
     )
     assert made.forecast["value"].to_list() == pytest.approx(unsaved["value"].to_list(), rel=1e-9)

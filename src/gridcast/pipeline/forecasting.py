@@ -14,7 +14,7 @@ import polars as pl
 
 from gridcast import contracts
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, Design, Floats, Snapshot
-from gridcast.errors import ConfigError, LookaheadError, NotForecastable, OutsideData
+from gridcast.errors import ConfigError, NotForecastable, OutsideData
 from gridcast.features.design import LAG_DAYS, design, with_target
 from gridcast.features.shape import refined, within_hour
 from gridcast.market.days import (
@@ -123,7 +123,7 @@ def window_to_issue(
     forecast is issued at ``now``, as long as the day has not begun.
 
     Raises:
-        NotForecastable: the day is too far ahead, or had begun when the model was trained.
+        NotForecastable: the day is too far ahead.
     """
     if task is Task.NEXT_24H:
         issued, window = now, next_24h_window(now)
@@ -137,14 +137,8 @@ def window_to_issue(
                 delivery_day=day,
             )
         issued, window = min(now, issue_time(zone, day)), delivery_window(zone, day)
-        if trained_at is not None and trained_at > issued:
+        if trained_at is not None and issued < trained_at <= now < window[0]:
             issued = now
-        if trained_at is not None and issued >= window[0]:
-            raise NotForecastable(
-                f"{day} of {zone.code} had begun when its model was trained, {trained_at:%Y-%m-%d %H:%M}Z",
-                remedy="replay past days with `gridcast backtest`, which trains on what was public then",
-                delivery_day=day,
-            )
     start, end = window
     return Origins(zone, task, *(np.array([instant(at)]) for at in (issued, start, end)))
 
@@ -169,15 +163,9 @@ def issue(
         made_at: for a replay, leave out what was fetched later.
 
     Raises:
-        LookaheadError: the model was trained after the issue time.
         OutsideData: there is no load of the zone in the four weeks before the issue time.
         DataError: the model gave no forecast for some interval.
     """
-    if instant(trained.trained_at) > origin.issue_time[0]:
-        raise LookaheadError(
-            f"a model trained at {trained.trained_at:%Y-%m-%d %H:%M}Z cannot forecast as of {origin.issue_time[0]}Z",
-            remedy="issue later, or train it on what was public then",
-        )
     zone, at = trained.zone, origin.issue_time[0].astype(object).replace(tzinfo=UTC)
     _reach(observations, zone=zone, at=at)
     known = snapshot(
@@ -305,6 +293,8 @@ def _degraded(trained: Trained, known: Snapshot, rows: Design) -> list[str]:
     wanted = rows.wanted_rows
     age = known.issue_times[-1] - _newest_load(known)
     reasons = []
+    if instant(trained.trained_at) > known.issue_times[-1]:
+        reasons.append(f"a replay: its model was trained later, at {trained.trained_at:%Y-%m-%d %H:%M}Z")
     if "load" in trained.inputs and age > STALE:
         reasons.append(f"the newest load is {int(age / np.timedelta64(1, 'h'))} h old")
     weather = [np.isfinite(block.values[wanted]).all() for block in rows.weather]
