@@ -134,6 +134,12 @@ def public(published_at: Times, issue_time: Times | np.datetime64) -> NDArray[np
     return published_at <= issue_time
 
 
+def public_rows(frame: pl.DataFrame, issue_time: np.datetime64) -> pl.Series:
+    """`public` for every row of an Observations frame: a mask to filter it by."""
+    published_at = frame["published_at"].dt.replace_time_zone(None).to_numpy()
+    return pl.Series(public(published_at, issue_time), dtype=pl.Boolean)
+
+
 @dataclass(frozen=True)
 class Series:
     """Every vintage of one variable on a regular grid.

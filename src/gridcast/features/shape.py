@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from gridcast.contracts import LOAD, Floats
-from gridcast.market.days import DAY, Times, local_wall
+from gridcast.contracts import LOAD, Floats, public_rows
+from gridcast.market.days import DAY, Times, instant, local_wall
 from gridcast.market.zones import BiddingZone
 
 PERIOD = timedelta(days=56)
@@ -24,10 +24,9 @@ def within_hour(
     member where the zone has no load of its own; 1 where there is none. The ratios within a coarse interval average to
     1, so its mean stays what was forecast.
     """
-    load = observations.filter(
+    load = observations.filter(public_rows(observations, instant(at))).filter(
         (pl.col("variable") == LOAD)
         & pl.col("zone").is_in([zone.code, *zone.members])
-        & (pl.col("published_at") <= at)
         & (pl.col("valid_time") > at - PERIOD)
         & (pl.col("resolution") == _duration(fine))
     )

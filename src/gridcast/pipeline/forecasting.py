@@ -254,11 +254,15 @@ def _snapshot_at(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime)
     return snapshot(observations, zone=zone, issue_times=np.array([instant(at)]))
 
 
+def _public_load(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> pl.DataFrame:
+    """Load rows of the zone and its members that were public at ``at``."""
+    rows = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
+    return rows.filter(contracts.public_rows(rows, instant(at)))
+
+
 def _reach(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> tuple[date, date]:
     """First and last market-local day with load that was public at ``at``."""
-    load = observations.filter(
-        (pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]) & (pl.col("published_at") <= at)
-    )
+    load = _public_load(observations, zone=zone, at=at)
     if load.is_empty():
         raise OutsideData(
             f"no load of {zone.code} was public at {at:%Y-%m-%d %H:%M}Z",
@@ -274,16 +278,8 @@ def _reach(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> tu
 
 def _finest(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> np.timedelta64:
     """The resolution of the newest load that was public at ``at``: the coarsest of the members'."""
-    newest = (
-        observations.filter(
-            (pl.col("variable") == LOAD)
-            & pl.col("zone").is_in([zone.code, *zone.members])
-            & (pl.col("published_at") <= at)
-        )
-        .sort("valid_time")
-        .group_by("zone")
-        .agg(pl.col("resolution").last())
-    )
+    load = _public_load(observations, zone=zone, at=at)
+    newest = load.sort("valid_time").group_by("zone").agg(pl.col("resolution").last())
     finest: np.timedelta64 = newest["resolution"].to_numpy().max()
     return finest
 

@@ -63,7 +63,7 @@ def snapshot(
     rows = frame.filter(pl.col("zone").is_in([zone.code, *zone.members]))
     if made_at is not None:
         rows = rows.filter(pl.col("fetched_at") <= made_at)
-    rows = rows.filter(pl.col("variable").str.ends_with(OBSERVED) | _public(rows, issue_times[-1]))
+    rows = rows.filter(pl.col("variable").str.ends_with(OBSERVED) | contracts.public_rows(rows, issue_times[-1]))
 
     parts = {str(name): part for (name,), part in rows.partition_by("variable", as_dict=True).items()}
     shares = {name: _shares(part, zone=zone) for name, part in parts.items()}
@@ -89,13 +89,9 @@ def model_resolution(load: pl.DataFrame) -> np.timedelta64:
 
 def _zone_resolution(load: pl.DataFrame, *, first_issue: np.datetime64) -> np.timedelta64:
     """The model resolution of a zone, or the coarsest among its members', by what was public at ``first_issue``."""
-    history = load.filter(_public(load, first_issue))
+    history = load.filter(contracts.public_rows(load, first_issue))
     parts = (history if history.height else load).partition_by("zone")
     return max(model_resolution(part) for part in parts)
-
-
-def _public(rows: pl.DataFrame, issue_time: np.datetime64) -> pl.Series:
-    return pl.Series(contracts.public(_instants(rows["published_at"]), np.array(issue_time)), dtype=pl.Boolean)
 
 
 def _instants(column: pl.Series) -> Times:
