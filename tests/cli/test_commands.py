@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -78,3 +79,8 @@ def test_zones_of_ones_own_are_listed_and_used(gridcast, good_file, tmp_path, mo
     assert found.document["zones"]["ISLE"]["name"] == "An isle"
     words = f"backtest --zone ISLE --file {good_file} --from 2018-04-01 --to 2018-04-03 --models naive --json"
     assert gridcast(*words.split()).document["zone"] == "ISLE"
+
+
+def test_the_version_is_printed_alone(gridcast):
+    answer = gridcast("--version")
+    assert (answer.code, answer.out.split()) == (0, ["gridcast", version("gridcast")])

@@ -93,6 +93,24 @@ def main() -> None:
     sys.exit(code)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from gridcast import __version__
+
+        print(f"gridcast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Tomorrow's electricity load of a bidding zone, as a calibrated fan of quantiles."""
+
+
 @app.command()
 def zones(as_json: JsonOption = False) -> None:
     """List the bidding zones."""
