@@ -63,6 +63,3 @@ lock:
     .venv/bin/uv pip compile -q pyproject.toml --python {{python}} --universal --generate-hashes --upgrade \
         --extra api --extra pandas --extra postgres --group test \
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
-
-docs:
-    .venv/bin/zensical build --strict
