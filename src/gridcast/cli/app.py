@@ -95,9 +95,9 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        from gridcast import __version__
+        from importlib.metadata import version
 
-        print(f"gridcast {__version__}")
+        print(f"gridcast {version('gridcast')}")
         raise typer.Exit
 
 
