@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from gridcast import metrics
-from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, TSO_FORECAST, Design, Floats, Snapshot
+from gridcast.contracts import (
+    FORECAST,
+    INPUTS,
+    LOAD,
+    MEDIAN,
+    QUANTILES,
+    TSO_FORECAST,
+    Design,
+    Floats,
+    Snapshot,
+    load_rows,
+)
 from gridcast.errors import ConfigError, OutsideData, TooLittleHistory
 from gridcast.features.calendar import day_kind
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
@@ -181,7 +192,7 @@ def run(
         TooLittleHistory: a model has too few days before the first origin.
     """
     zone = plan.zone
-    load = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
+    load = load_rows(observations, zone)
     begin = _covered(plan, load)
     tested = origins(zone, first=plan.first, last=plan.last, task=plan.task)
     if not len(tested):

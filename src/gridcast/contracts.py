@@ -134,6 +134,11 @@ def public(published_at: Times, issue_time: Times | np.datetime64) -> NDArray[np
     return published_at <= issue_time
 
 
+def load_rows(frame: pl.DataFrame, zone: BiddingZone) -> pl.DataFrame:
+    """The load of a zone and its members in an Observations frame, all vintages."""
+    return frame.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
+
+
 def public_rows(frame: pl.DataFrame, issue_time: np.datetime64) -> pl.Series:
     """`public` for every row of an Observations frame: a mask to filter it by."""
     published_at = frame["published_at"].dt.replace_time_zone(None).to_numpy()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from gridcast.contracts import LOAD, Floats, public_rows
+from gridcast.contracts import Floats, load_rows, public_rows
 from gridcast.market.days import DAY, Times, instant, local_wall
 from gridcast.market.zones import BiddingZone
 
@@ -24,11 +24,11 @@ def within_hour(
     member where the zone has no load of its own; 1 where there is none. The ratios within a coarse interval average to
     1, so its mean stays what was forecast.
     """
-    load = observations.filter(public_rows(observations, instant(at))).filter(
-        (pl.col("variable") == LOAD)
-        & pl.col("zone").is_in([zone.code, *zone.members])
-        & (pl.col("valid_time") > at - PERIOD)
-        & (pl.col("resolution") == _duration(fine))
+    rows = load_rows(observations, zone)
+    load = rows.filter(
+        public_rows(rows, instant(at)),
+        pl.col("valid_time") > at - PERIOD,
+        pl.col("resolution") == _duration(fine),
     )
     own = load.filter(pl.col("zone") == zone.code)
     slots, parts = int(DAY / fine), int(coarse / fine)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from gridcast.contracts import Design, Floats
-from gridcast.models import artifact, calibration
+from gridcast.models import artifact, calibration, expected
 from gridcast.models.calibration import Calibration
 
 
@@ -26,8 +26,7 @@ class Naive:
             TooLittleHistory: too few errors to calibrate on.
         """
         point = _point(design)
-        target = np.log(np.where(design.target > 0, design.target, np.nan))
-        return FittedNaive(self, calibration.fit(design, target - point), point)
+        return FittedNaive(self, calibration.fit(design, expected.log_target(design) - point), point)
 
     def load(self, folder: Path) -> FittedNaive:
         """Read a fitted model back.

@@ -17,7 +17,7 @@ from gridcast.contracts import Design, Floats
 from gridcast.market.days import Times
 from gridcast.market.daytypes import day_types
 from gridcast.market.zones import BiddingZone
-from gridcast.models import artifact, calibration, known
+from gridcast.models import artifact, calibration, expected, known
 from gridcast.models.calibration import Calibration
 
 _SATURDAY, _SUNDAY = 3, 4
@@ -47,8 +47,7 @@ class SimilarDay:
             TooLittleHistory: too few errors to calibrate on.
         """
         point = self.point(design)
-        target = np.log(np.where(design.target > 0, design.target, np.nan))
-        return FittedSimilarDay(self, calibration.fit(design, target - point), point)
+        return FittedSimilarDay(self, calibration.fit(design, expected.log_target(design) - point), point)
 
     def load(self, folder: Path) -> FittedSimilarDay:
         """Read a fitted model back.

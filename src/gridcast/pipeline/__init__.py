@@ -1,5 +1,6 @@
 """The verbs: fetch, ingest, train, issue, replay. Here the rooms meet."""
 
+from gridcast.backtesting import run as replay
 from gridcast.pipeline.forecasting import (
     Peak,
     Trained,
@@ -23,7 +24,6 @@ from gridcast.pipeline.operations import (
     read_file,
     read_store,
     recipes,
-    replay,
     train_and_register,
 )
 

@@ -256,7 +256,7 @@ def _snapshot_at(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime)
 
 def _public_load(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> pl.DataFrame:
     """Load rows of the zone and its members that were public at ``at``."""
-    rows = observations.filter((pl.col("variable") == LOAD) & pl.col("zone").is_in([zone.code, *zone.members]))
+    rows = contracts.load_rows(observations, zone)
     return rows.filter(contracts.public_rows(rows, instant(at)))
 
 

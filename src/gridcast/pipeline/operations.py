@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from gridcast import models
-from gridcast.backtesting import Backtest, Plan, run
+from gridcast.backtesting import Plan
 from gridcast.contracts import INPUTS, LOAD
 from gridcast.errors import ConfigError, ModelNotFound, OutsideData
 from gridcast.market.days import Task
@@ -73,8 +73,8 @@ def fetch(
     """A file's or the demo's Observations of the local days from ``start`` to ``end`` (exclusive).
 
     Raises:
-        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days; no load on the days.
-        DataError: the file breaks a contract.
+        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days.
+        DataError: the file breaks a contract, or has no load on the days.
     """
     if source == "tabular" and file is None:
         raise ConfigError("--source tabular needs a file", remedy="name it with --file")
@@ -129,9 +129,9 @@ def read_file(file: Path, *, zone: BiddingZone, fetched_at: datetime) -> tuple[p
     return observations, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def read_store(store: Store, *, zone: BiddingZone, since: datetime | None = None) -> tuple[pl.DataFrame, str]:
+def read_store(store: Store, *, zone: BiddingZone) -> tuple[pl.DataFrame, str]:
     """The store's Observations of a zone and its members, and the SHA-256 of the rows."""
-    observations = store.observations([zone.code, *zone.members], start=since)
+    observations = store.observations([zone.code, *zone.members])
     rows = observations.drop("fetched_at").hash_rows(seed=1).to_numpy().tobytes()
     return observations, hashlib.sha256(rows).hexdigest()
 
@@ -180,17 +180,6 @@ def champion_recipe(registry: Registry, *, zone: BiddingZone, task: Task) -> Rec
         return None
     manifest = registry.manifest(version)
     return models.recipe(manifest.model, manifest.parameters)
-
-
-def replay(
-    plan: Plan,
-    observations: pl.DataFrame,
-    *,
-    recipes: Mapping[str, Recipe],
-    progress: Callable[[int, int], None] | None = None,
-) -> Backtest:
-    """Replay a plan, see `gridcast.backtesting.run`."""
-    return run(plan, observations, recipes=recipes, progress=progress)
 
 
 def train_and_register(
@@ -284,7 +273,7 @@ def issue_and_store(
     at, start, end = (
         edge[0].astype(object).replace(tzinfo=UTC) for edge in (origin.issue_time, origin.start, origin.end)
     )
-    observations, _ = read_store(store, zone=zone, since=at - _NEEDED)
+    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED)
     forecast = store.forecasts(
         zone.code,
         start=start,
