@@ -18,6 +18,12 @@
     │   ├── TooLittleHistory     fewer days than the model needs
     │   ├── NotForecastable      a delivery day outside the horizon
     │   └── OutsideData          a period the data do not cover
+    ├── SourceError              a provider gave no usable answer
+    │   ├── Unreachable          no answer within the time budget, or none but failures
+    │   ├── RateLimited          the provider wants us to wait longer than we may
+    │   ├── Unauthorized         the token is missing, wrong or not allowed
+    │   ├── Refused              the provider turned the request down, and says why
+    │   └── BadAnswer            the answer is broken, too large or not what was asked for
     ├── LookaheadError           somebody asked a snapshot for what was not public
     ├── StoreError               the database is unreachable, foreign or damaged
     └── RegistryError            a model version is missing or fails its check
@@ -126,6 +132,30 @@ class NotForecastable(DataError):
 
 class OutsideData(DataError):
     """A period that the data do not cover. Facts: ``first``, ``last`` (what they do cover)."""
+
+
+class SourceError(GridcastError):
+    """A provider gave no usable answer. Facts: ``source``, and often ``url`` (without secrets) and ``status``."""
+
+
+class Unreachable(SourceError):
+    """No answer within the time budget, or nothing but failures. Facts: ``attempts``."""
+
+
+class RateLimited(SourceError):
+    """The provider wants us to wait longer than we may. Facts: ``until`` (UTC)."""
+
+
+class Unauthorized(SourceError):
+    """The token is missing, wrong or not allowed."""
+
+
+class Refused(SourceError):
+    """The provider turned the request down. Facts: ``reason`` (its own words)."""
+
+
+class BadAnswer(SourceError):
+    """The answer is broken, too large or not what was asked for. Facts: ``fault`` (its class, one word or two)."""
 
 
 class LookaheadError(GridcastError):

@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import pytest
 
-from gridcast.cli.app import _progress, app
+from gridcast.cli.app import app
+from gridcast.cli.options import progress_bar
 
 COMMANDS = ("zones", "ingest", "train", "backtest", "issue", "demo")
 
@@ -40,12 +41,12 @@ def test_every_command_and_option_has_help(gridcast):
 
 def test_progress_is_shown_on_a_terminal_only(monkeypatch):
     monkeypatch.setattr(sys, "stderr", plain := io.StringIO())
-    with _progress("replaying") as moved:
+    with progress_bar("replaying") as moved:
         assert moved is None
     assert plain.getvalue() == ""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with _progress("replaying") as moved:
+    with progress_bar("replaying") as moved:
         moved(1, 2)
         moved(2, 2)
     assert "replaying" in terminal.getvalue()

@@ -1,5 +1,9 @@
-"""The command line. `main` is the door; every command imports what it needs when it runs."""
+"""The command line: options in, verbs called, results on stdout; logs and progress on stderr.
 
+`main` is the door; every command imports what it needs when it runs.
+"""
+
+from gridcast.cli import data, forecasting
 from gridcast.cli.app import main
 
-__all__ = ["main"]
+__all__ = ["data", "forecasting", "main"]

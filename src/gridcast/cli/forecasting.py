@@ -1,0 +1,138 @@
+"""Commands that make forecasts: train, backtest, issue, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gridcast.cli import options
+from gridcast.cli.app import app
+from gridcast.errors import ConfigError
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def train(
+    *,
+    zone: options.ZoneOption,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides, e.g. model=linear model.strength=2.")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it the zone's champion.")] = False,
+    as_json: options.JsonOption = False,
+    now: options.NowOption = None,
+) -> None:
+    """Fit a model on the store's data and register it; the first one of a zone becomes its champion."""
+    from gridcast import pipeline, settings
+    from gridcast.cli import show
+
+    where, at = options.zone_of(zone), options.instant_of(now)
+    experiment = settings.compose([f"zone={where.code}", *(overrides or [])])
+    if experiment.zone != where.code:
+        raise ConfigError(
+            f"--zone {where.code} and zone={experiment.zone} disagree", remedy="name the zone once, by --zone"
+        )
+    with options.open_store() as store:
+        found = pipeline.train_and_register(
+            store, options.open_registry(), zone=where, experiment=experiment, at=at, promote=promote
+        )
+    show.registered(found, as_json=as_json)
+
+
+@app.command()
+def backtest(
+    *,
+    zone: options.ZoneOption,
+    first: Annotated[str, typer.Option("--from", help="First delivery day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last delivery day, exclusive.")],
+    file: Annotated[Path | None, typer.Option("--file", help="CSV or Parquet; without it, the store's data.")] = None,
+    models: options.ModelsOption = "champion,naive",
+    task: options.TaskOption = "day_ahead",
+    inputs: options.InputsOption = options.ALL_INPUTS,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")] = 0,
+    as_json: options.JsonOption = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write every forecast to this .parquet or .csv.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
+    force: options.ForceOption = False,
+) -> None:
+    """Replay the forecasts that would have been issued, and score them."""
+    from gridcast import pipeline
+    from gridcast.cli import show
+
+    options.writable(out, "--out", endings=options.TABLES, force=force)
+    options.writable(report, "--report", endings=options.PAGES, force=force)
+    plan = pipeline.plan(
+        options.zone_of(zone),
+        first=options.day_of(first, "--from"),
+        last=options.day_of(last, "--to"),
+        task=task,
+        inputs=options.listed(inputs),
+        seed=seed,
+    )
+    recipes = pipeline.recipes(
+        options.listed(models),
+        champion=pipeline.champion_recipe(options.open_registry(), zone=plan.zone, task=plan.task),
+    )
+    if file is not None:
+        observations, sha256 = pipeline.read_file(file, zone=plan.zone, fetched_at=options.instant_of(None))
+    else:
+        with options.open_store() as store:
+            observations, sha256 = pipeline.read_store(store, zone=plan.zone)
+    with options.progress_bar("replaying") as progress:
+        result = pipeline.replay(plan, observations, recipes=recipes, progress=progress)
+    if out is not None:
+        show.write_table(result.forecasts(), out)
+    if report is not None:
+        from gridcast import report as reports
+
+        html = reports.render(
+            zone=plan.zone,
+            forecast=None,
+            history=None,
+            result=result,
+            title=f"{plan.zone.code} backtest",
+            labels=[],
+            facts={"data": str(file) if file else "the store", "data sha256": sha256},
+        )
+        report.write_text(html, encoding="utf-8")
+    show.scores(result, sha256=sha256, as_json=as_json)
+
+
+@app.command()
+def issue(
+    *,
+    zone: options.ZoneOption,
+    delivery_day: Annotated[
+        str | None, typer.Option("--delivery-day", help="YYYY-MM-DD; tomorrow unless given.")
+    ] = None,
+    task: options.TaskOption = "day_ahead",
+    output: Annotated[options.Format, typer.Option("--format", help="How to print it.")] = options.Format.TABLE,
+    now: options.NowOption = None,
+) -> None:
+    """Forecast a delivery day with the champion, store the forecast and print it."""
+    from gridcast import pipeline
+    from gridcast.cli import show
+
+    where, at = options.zone_of(zone), options.instant_of(now)
+    day = options.day_of(delivery_day, "--delivery-day") if delivery_day else None
+    with options.open_store() as store:
+        issued = pipeline.issue_and_store(
+            store, options.open_registry(), zone=where, task=task, delivery_day=day, now=at
+        )
+    show.forecast(issued.forecast, zone=where, output=output.value)
+
+
+@app.command()
+def demo(
+    *,
+    report: Annotated[Path | None, typer.Option("--report", help="Where the HTML report goes.")] = None,
+    force: options.ForceOption = False,
+    as_json: options.JsonOption = False,
+    now: options.NowOption = None,
+) -> None:
+    """Run the whole house on embedded synthetic data: ingest, train, backtest, issue, report. No key, no network."""
+    from gridcast.cli import demonstration
+
+    options.writable(report, "--report", endings=options.PAGES, force=force)
+    demonstration.run(now=options.instant_of(now), html=report, as_json=as_json, progress=options.progress_bar)

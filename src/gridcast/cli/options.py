@@ -1,0 +1,151 @@
+"""What the commands share: their options, and how an option's text becomes a zone, a day, a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gridcast.errors import ConfigError, OutputExists
+
+if TYPE_CHECKING:
+    from gridcast.market.zones import BiddingZone
+    from gridcast.registry import Registry
+    from gridcast.store.database import Store
+
+ZoneOption = Annotated[str, typer.Option("--zone", help="Bidding zone, e.g. DK_1; `gridcast zones` lists them.")]
+ModelsOption = Annotated[
+    str, typer.Option("--models", help="Comma-separated names; `champion` is the promoted or shipped one.")
+]
+InputsOption = Annotated[str, typer.Option("--inputs", help="What the models may use, of load,calendar,weather,tso.")]
+TaskOption = Annotated[str, typer.Option("--task", help="day_ahead or next_24h.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
+NowOption = Annotated[
+    str | None, typer.Option("--now", help="Act as at this instant (ISO 8601 with offset), for replays.")
+]
+
+ALL_INPUTS = "load,calendar,weather,tso"
+TABLES = (".parquet", ".csv")
+"""What --out may end in."""
+PAGES = (".html", ".htm")
+"""What --report may end in."""
+
+_YEARS = range(1970, 2200)
+
+
+class Format(StrEnum):
+    """How a forecast is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class SourceName(StrEnum):
+    """Where data can come from."""
+
+    TABULAR = "tabular"
+    DEMO = "demo"
+
+
+def known_zones() -> dict[str, BiddingZone]:
+    """Every zone, the user's own among them."""
+    from gridcast import settings
+    from gridcast.market.zones import zones as known
+
+    return known(user_file=settings.load().zones_file)
+
+
+def zone_of(code: str) -> BiddingZone:
+    """The zone of that code."""
+    from gridcast import settings
+    from gridcast.market.zones import zone
+
+    return zone(code, user_file=settings.load().zones_file)
+
+
+def open_store(*, to_fill: bool = False) -> Store:
+    """The store. One in the home that is not there yet is made to be filled, and else is as good as an empty one."""
+    from gridcast import settings
+    from gridcast.store.database import Store
+
+    found = settings.load()
+    url = found.database_url.get_secret_value()
+    if "database_url" not in found.model_fields_set:
+        if to_fill:
+            found.home.mkdir(parents=True, exist_ok=True)
+        elif not Path(url.removeprefix("sqlite:///")).exists():
+            url = "sqlite://"
+    return Store(url)
+
+
+def open_registry() -> Registry:
+    """The registry of models in the home."""
+    from gridcast import settings
+    from gridcast.registry import Registry
+
+    return Registry(settings.load().models_dir)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a comma-separated text, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def day_of(text: str, option: str) -> date:
+    """The day that an option names."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.year not in _YEARS:
+        raise ConfigError(f"{option} {text!r} is no day of our time", remedy="write it as YYYY-MM-DD")
+    return day
+
+
+def instant_of(text: str | None) -> datetime:
+    """The instant that --now names, UTC; the present one without it."""
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None or when.year not in _YEARS:
+        raise ConfigError(f"--now {text!r} is no instant", remedy="write it as 2026-01-31T09:00:00Z")
+    return when.astimezone(UTC)
+
+
+def writable(path: Path | None, option: str, *, endings: tuple[str, ...], force: bool) -> None:
+    """Refuse an output before the work that makes it."""
+    if path is None:
+        return
+    if path.suffix not in endings:
+        raise ConfigError(f"{option} {path} does not end in {' or '.join(endings)}", remedy="name it by its format")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}", remedy="make it, or choose another one")
+    if path.is_dir():
+        raise ConfigError(f"{option} {path} is a folder", remedy="name a file")
+    if path.exists() and not force:
+        raise OutputExists(f"{path} exists", remedy="choose another path, or overwrite it with --force", path=str(path))
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
