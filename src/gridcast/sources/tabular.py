@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,12 +25,7 @@ from gridcast.errors import (
     UnreadableFile,
 )
 from gridcast.market.zones import BiddingZone
-
-TSO_PUBLICATION = time(10)
-"""When an operator's day-ahead forecast is assumed public: market time on D-1, two hours before gate closure.
-
-Source: Regulation (EU) 543/2013, Art. 6(2)(b).
-"""
+from gridcast.sources.publication import LOAD_LAG, load_public, tso_forecast_public
 
 SOURCE = "tabular"
 LAST_VERSION = "tabular:last-version"
@@ -53,9 +48,7 @@ _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$"
 _LINE = "_line"
 
 
-def read(
-    path: Path | str, *, zone: BiddingZone, fetched_at: datetime, load_lag: timedelta = timedelta(hours=2)
-) -> pl.DataFrame:
+def read(path: Path | str, *, zone: BiddingZone, fetched_at: datetime, load_lag: timedelta = LOAD_LAG) -> pl.DataFrame:
     """The Observations in a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
 
     Args:
@@ -82,7 +75,7 @@ def from_frame(
     *,
     zone: BiddingZone,
     fetched_at: datetime,
-    load_lag: timedelta = timedelta(hours=2),
+    load_lag: timedelta = LOAD_LAG,
     where: str = "frame",
 ) -> pl.DataFrame:
     """The Observations in a frame with the same columns as a file; errors as in `read`, the first row being line 2.
@@ -124,10 +117,11 @@ def from_frame(
     frame = frame.with_columns(ts_utc=_instants(frame, where=where)).sort("ts_utc", _LINE)
     frame = frame.with_columns(resolution=_resolutions(frame, where=where))
 
-    end = pl.col("ts_utc") + pl.col("resolution")
-    parts = [_rows(frame, "load_mw", variable=LOAD, published_at=end + load_lag, source=SOURCE, where=where)]
+    start, resolution = pl.col("ts_utc"), pl.col("resolution")
+    public = load_public(start, resolution=resolution, lag=load_lag)
+    parts = [_rows(frame, "load_mw", variable=LOAD, published_at=public, source=SOURCE, where=where)]
     if "tso_forecast_mw" in frame.columns:
-        public = _tso_publication(zone=zone)
+        public = tso_forecast_public(start, zone=zone)
         parts.append(
             _rows(
                 frame, "tso_forecast_mw", variable=TSO_FORECAST, published_at=public, source=LAST_VERSION, where=where
@@ -136,7 +130,9 @@ def from_frame(
     for name in frame.columns:
         if name not in (_LINE, "ts_utc", "resolution", "load_mw", "tso_forecast_mw") and _is_weather(frame[name]):
             variable = WEATHER.get(name, name) + OBSERVED
-            parts.append(_rows(frame, name, variable=variable, published_at=end, source=SOURCE, where=where))
+            parts.append(
+                _rows(frame, name, variable=variable, published_at=start + resolution, source=SOURCE, where=where)
+            )
     result = pl.concat(parts).with_columns(
         zone=pl.lit(zone.code),
         published_at_basis=pl.lit("assumed"),
@@ -309,10 +305,3 @@ def _rows(
         published_at=published_at.cast(UTC_TIME),
         source=pl.lit(source),
     ).filter(present)
-
-
-def _tso_publication(*, zone: BiddingZone) -> pl.Expr:
-    """10:00 market time on the day before each interval's delivery day."""
-    midnight = pl.col("ts_utc").dt.convert_time_zone(zone.market_tz).dt.replace_time_zone(None).dt.truncate("1d")
-    wall = midnight - timedelta(days=1) + timedelta(hours=TSO_PUBLICATION.hour)
-    return wall.dt.replace_time_zone(zone.market_tz).dt.convert_time_zone("UTC")

@@ -1,0 +1,218 @@
+"""The parser reads what is sound exactly, and nothing that is not sound takes long."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridcast.errors import BadAnswer, GridcastError, Refused
+from gridcast.sources.entsoe.document import Expected, NoData, parse
+from sources.entsoe.documents import EIC, NAMESPACE, START, Load, Period, acknowledgement, levels, sound
+
+HOUR = timedelta(hours=1)
+QUANTITIES = st.decimals(0, 99_999, places=2).map(lambda value: f"{value:f}") | st.integers(0, 99_999).map(str)
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> Load:
+    """Days of load in a few Periods of mixed resolution and curve type, with gaps, partly outside what is asked."""
+    at = START + draw(st.integers(-30, 400)) * 24 * HOUR
+    asked = at + draw(st.integers(0, 5)) * HOUR
+    periods = []
+    for _ in range(draw(st.integers(1, 4))):
+        minutes = draw(st.sampled_from([15, 30, 60]))
+        hours = draw(st.integers(1, 6))
+        pool = draw(st.lists(QUANTITIES, min_size=1, max_size=4))
+        values = draw(st.lists(st.sampled_from(pool), min_size=hours * 60 // minutes, max_size=hours * 60 // minutes))
+        periods.append(Period(at, minutes, tuple(values), draw(st.sampled_from(["A01", "A03"]))))
+        at = periods[-1].end + draw(st.integers(0, 3)) * HOUR
+    until = max(at - draw(st.integers(0, 5)) * HOUR, asked + HOUR)
+    return Load(
+        tuple(periods), process=draw(st.sampled_from(["A16", "A01"])), asked=(asked, until), fetched_at=at + 48 * HOUR
+    )
+
+
+def values(load: Load) -> list[tuple[datetime, timedelta, float]]:
+    document = parse(load.xml().encode(), expected=load.expected)
+    assert not isinstance(document, NoData)
+    assert document.doubtful.is_empty()
+    return list(document.rows.iter_rows())
+
+
+@given(loads())
+def test_every_sound_document_is_read_exactly(load):
+    assert values(load) == load.rows
+
+
+@pytest.mark.filterwarnings("ignore:It looks like you're using an HTML parser")
+@settings(max_examples=max(20, settings.default.max_examples // 10))
+@given(loads())
+def test_entsoe_py_reads_the_same_from_sound_documents(load):
+    parsers = pytest.importorskip("entsoe.parsers")
+    whole = load.of(asked=(load.periods[0].start, load.periods[-1].end))
+
+    theirs = parsers.parse_loads(whole.xml(), process_type=load.process).iloc[:, 0]
+
+    assert {start: value for start, _, value in values(whole)} == {
+        stamp.to_pydatetime(): value for stamp, value in theirs.items()
+    }
+
+
+def samples(shared_data):
+    return sorted((shared_data / "entsoe_samples").glob("*.xml"))
+
+
+def expected_of(text: str) -> Expected | None:
+    """The request that a real document answers; None for other documents."""
+    eic = re.search(r'outBiddingZone_Domain.mRID codingScheme="A01">([^<]*)', text)
+    process = re.search(r"processType>(A16|A01)<", text)
+    span = re.search(r"<start>([^<]*)</start>\s*<end>([^<]*)</end>", text)
+    if not (eic and process and span):
+        return None
+    start, end = (datetime.strptime(when, "%Y-%m-%dT%H:%M%z") for when in span.groups())
+    return Expected(process.group(1), eic.group(1), start, end)
+
+
+@pytest.mark.filterwarnings("ignore:It looks like you're using an HTML parser")
+def test_real_answers_are_read_as_entsoe_py_reads_them(shared_data):
+    parsers = pytest.importorskip("entsoe.parsers")
+    compared, cut = 0, []
+    for path in samples(shared_data):
+        text = path.read_text("utf-8")
+        expected = expected_of(text)
+        if expected is None:
+            continue
+        try:
+            document = parse(text.encode(), expected=expected)
+        except BadAnswer as error:
+            cut.append(error.fault)
+            continue
+        assert not isinstance(document, NoData)
+        assert document.notes == ()
+        theirs = parsers.parse_loads(text, process_type=expected.process_type).iloc[:, 0]
+        assert document.rows["value"].to_list() == theirs.to_list()
+        assert document.rows["valid_time"].to_list() == [stamp.to_pydatetime() for stamp in theirs.index]
+        compared += document.rows.height
+
+    print(f"{compared} values of real answers compared")
+    assert compared > 10_000
+    # Two samples were shortened by hand to their first points, which is the fault we refuse.
+    assert cut == ["missing position", "missing position"]
+
+
+def test_real_answers_of_other_kinds_are_told_apart(shared_data):
+    asked = Expected("A16", EIC, START, START + 24 * HOUR)
+    kinds = set()
+    for path in samples(shared_data):
+        if expected_of(path.read_text("utf-8")) is None:
+            try:
+                document = parse(path.read_bytes(), expected=asked)
+            except BadAnswer as error:
+                kinds.add(error.fault)
+            else:
+                assert isinstance(document, NoData)
+                assert document.reason.startswith("No matching data found")
+                kinds.add("no data")
+
+    assert kinds == {"no data", "other document", "process type"}
+
+
+def test_the_account_of_no_data_carries_the_services_words():
+    text = "No matching data found for Data item X [6.1.C&amp;D&amp;E] ({{outBiddingZone_Domain}})."
+
+    document = parse(acknowledgement(text).encode(), expected=sound().expected)
+
+    assert isinstance(document, NoData)
+    assert document.reason == text.replace("&amp;", "&")
+    assert document.notes == ("The answer 'no data' speaks of item 6.1.C&D&E, not 6.1.A.",)
+
+
+def test_a_strangers_text_in_an_error_is_one_printable_bounded_line():
+    nasty = "&#10;\u202e\u0085evil &#9;[31m" + "x" * 3000
+
+    with pytest.raises(Refused) as caught:
+        parse(acknowledgement(nasty).encode(), expected=sound().expected)
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 700
+    assert caught.value.kind == "unknown"
+    assert caught.value.reason.startswith("evil [31mxxx")
+
+
+def test_hours_are_dropped_where_quarter_hours_say_the_same():
+    hours = Period(START, 60, ("2000", "2010", "2020"))
+    quarters = Period(START + HOUR, 15, ("2008", "2009", "2011", "2012"))
+    load = Load((hours, quarters))
+
+    document = parse(load.xml().encode(), expected=load.expected)
+
+    assert not isinstance(document, NoData)
+    assert document.rows["value"].to_list() == [2000, 2008, 2009, 2011, 2012, 2020]
+    assert document.notes == ("1 intervals came in a finer resolution too, which is kept.",)
+
+
+def test_a_load_of_the_future_is_set_aside_and_a_forecast_of_it_is_not():
+    load = sound().of(fetched_at=START + 5 * HOUR)
+
+    actual = parse(load.xml().encode(), expected=load.expected)
+    forecast = parse(load.of(process="A01").xml().encode(), expected=load.of(process="A01").expected)
+
+    assert not isinstance(actual, NoData)
+    assert not isinstance(forecast, NoData)
+    assert (actual.rows.height, actual.doubtful.height) == (5, 19)
+    assert (forecast.rows.height, forecast.doubtful.height) == (24, 0)
+
+
+LARGE = 16 << 20
+OPEN = f'<GL_MarketDocument xmlns="{NAMESPACE}">'.encode()
+SERIES = OPEN + b"<TimeSeries>"
+HOSTILE = {
+    "unknown elements": OPEN + b"<a/>" * (LARGE // 4 - 100),
+    "points": SERIES + b"<Period>" + b"<Point/>" * (LARGE // 9),
+    "points with positions": SERIES + b"<Period>" + b"<Point><position>1</position></Point>" * (LARGE // 38),
+    "periods": SERIES + b"<Period/>" * (LARGE // 10),
+    "line ends": OPEN + b"\n" * (LARGE - 200),
+    "line ends in a text": OPEN + b"<type>" + b"\n" * (LARGE - 200),
+    "a text": OPEN + b"<type>" + b"1" * (LARGE - 200),
+    "an attribute": OPEN + b'<type a="' + b"\n" * (LARGE - 200),
+    "attributes": SERIES[:-1] + b" " + b" ".join(b'a%d="1"' % n for n in range(10_000)) + b">",
+    "namespaces": OPEN[:-1] + b" " + b" ".join(b'xmlns:a%d="b%d"' % (n, n) for n in range(6_000)) + b">",
+    "a comment": OPEN + b"<!--" + b"x" * (LARGE - 200),
+    "comments": OPEN + b"<!---->" * (LARGE // 8),
+    "character references": OPEN + b"&#32;" * (LARGE // 6),
+    "sections": OPEN + b"<![CDATA[ ]]>" * (LARGE // 14),
+    "nesting": SERIES + b"<TimeSeries>" * (LARGE // 13),
+    "a name": b"<" + b"a" * (LARGE - 2),
+    "a document type": b"<!DOCTYPE " + b"a" * (LARGE - 200),
+    "64 MB": b"<" * (64 << 20),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_answer_of_any_size_takes_a_second(name):
+    began = time.process_time()
+    with pytest.raises(GridcastError):
+        parse(HOSTILE[name], expected=sound().expected)
+    seconds = time.process_time() - began
+
+    print(f"{name}: {seconds:.3f} s")
+    assert seconds < 1
+
+
+def test_a_year_of_quarter_hours_is_read_whole_and_fifteen_months_are_too_many():
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    year = Load((Period(start, 15, levels(35_136, minutes=15)),), asked=(start, start + 366 * 24 * HOUR))
+    endless = year.of(periods=(Period(start, 15, ("5",) * 50_000, "A03"),))
+
+    document = parse(year.of(fetched_at=start + 400 * 24 * HOUR).xml().encode(), expected=year.expected)
+
+    assert not isinstance(document, NoData)
+    assert document.rows.height == 35_136
+    with pytest.raises(BadAnswer) as caught:
+        parse(endless.xml().encode(), expected=year.expected)
+    assert caught.value.fault == "size"
