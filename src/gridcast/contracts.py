@@ -42,7 +42,13 @@ OBSERVATIONS = pl.Schema(
 """One row a value and vintage. Key: zone, variable, valid_time, published_at, source. Missing values have no row."""
 
 OBSERVATION_KEY = ("zone", "variable", "valid_time", "published_at", "source")
+
+DOUBTFUL = pl.Schema({**OBSERVATIONS, "reason": pl.String()})
+"""Observations that may not be used, each with why: what a file would be refused for, a live source sets aside."""
+
 PUBLISHED_AT_BASES = ("reported", "observed", "assumed")
+LAST_VERSION = "last-version"
+"""What a TSO forecast is called that may be younger than its assumed publication: fetched once its delivery began."""
 
 FORECAST = pl.Schema(
     {
@@ -216,11 +222,15 @@ class Snapshot:
 
     @property
     def tso_basis(self) -> str:
-        """What a TSO forecast is worth: ``reported``, ``assumed``, ``last-version``, or ``none`` without one."""
+        """What a TSO forecast is worth: its basis, ``last-version``, or ``none`` without one.
+
+        ``last-version`` where a part of it is known to be the last version: its source says so, or its publication is
+        assumed and it was fetched when its delivery had begun (`Series.basis` names those rows so).
+        """
         if TSO_FORECAST not in self.series:
             return "none"
         series = self.series[TSO_FORECAST]
-        return "last-version" if "last-version" in series.source else series.basis
+        return LAST_VERSION if LAST_VERSION in f"{series.source}+{series.basis}" else series.basis
 
     @property
     def weather(self) -> tuple[str, ...]:

@@ -152,9 +152,9 @@ def test_the_order_of_puts_of_reported_rows_does_not_matter(rows: list[Row], dat
     shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(rows)))
     with Store("sqlite://") as one, Store("sqlite://") as two:
-        assert one.put(frame_of(rows)) == len(rows)
-        assert two.put(frame_of(shuffled[:cut])) + two.put(frame_of(shuffled[cut:])) == len(rows)
-        assert two.put(frame_of(shuffled)) == 0
+        assert one.put(frame_of(rows)).rows == len(rows)
+        assert two.put(frame_of(shuffled[:cut])).rows + two.put(frame_of(shuffled[cut:])).rows == len(rows)
+        assert two.put(frame_of(shuffled)).rows == 0
         stored = one.observations(["X", "Y"])
         assert stored.equals(two.observations(["X", "Y"]))
         assert stored.equals(frame_of(rows).sort("zone", "variable", "valid_time", "published_at", "source"))
@@ -181,11 +181,11 @@ def test_looks_at_a_changing_value_are_answered_as_they_were_seen(data: st.DataO
         for hours, value in seen
     ]
     with Store("sqlite://") as store:
-        added = [store.put(frame_of([look])) for look in looks]
+        added = [store.put(frame_of([look])).rows for look in looks]
         assert added[0] == 1
         changes = [a[1] != b[1] for a, b in pairwise(seen)]
         assert added[1:] == changes
-        assert [store.put(frame_of([look])) for look in looks] == [0] * len(looks)
+        assert [store.put(frame_of([look])).rows for look in looks] == [0] * len(looks)
         for hours, value in seen[1:]:
             made = store.as_of(ZONE, assumed + timedelta(hours=hours))
             assert answers(made, LOAD, assumed + timedelta(hours=hours))[4] == value

@@ -1,13 +1,11 @@
-"""The store, on each database it promises to run on."""
+"""The store, on each database it promises to run on: PostgreSQL too where GRIDCAST_TEST_POSTGRES_URL says where."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-import sqlalchemy as sa
 
-from gridcast.contracts import FORECAST, LOAD, OBSERVATIONS, TSO_FORECAST
+from gridcast.contracts import LOAD, TSO_FORECAST
 from gridcast.errors import (
     BadTime,
     DataError,
@@ -31,82 +28,29 @@ from gridcast.errors import (
 from gridcast.market.days import instant
 from gridcast.market.zones import BiddingZone
 from gridcast.store import snapshot
-from gridcast.store.database import SCHEMA_VERSION, Coverage, Store
-from gridcast.store.tables import METADATA
-
-POSTGRES = os.environ.get("GRIDCAST_TEST_POSTGRES_URL", "")
-START = datetime(2026, 3, 28, 22, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-ZONE = BiddingZone("X", "X", "DK", "Europe/Copenhagen", "Europe/Copenhagen")
-
-needs_postgres = pytest.mark.skipif(not POSTGRES, reason="GRIDCAST_TEST_POSTGRES_URL is not set")
-
-
-@pytest.fixture(params=["file", "memory", pytest.param("postgres", marks=needs_postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        engine = sa.create_engine(POSTGRES)
-        METADATA.drop_all(engine)
-        engine.dispose()
-        return POSTGRES
-    return "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'store.db'}"
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with Store(url) as opened:
-        yield opened
-
-
-def load(*values: float, **columns: object) -> pl.DataFrame:
-    """Hourly load from `START`, assumed public two hours after each interval's end; any column may be given."""
-    starts = [START + n * HOUR for n in range(len(values))]
-    plain: dict[str, object] = {
-        "zone": "X",
-        "variable": LOAD,
-        "valid_time": starts,
-        "resolution": HOUR,
-        "value": list(values),
-        "published_at": [start + 3 * HOUR for start in starts],
-        "published_at_basis": "assumed",
-        "fetched_at": START + 24 * HOUR,
-        "source": "a",
-    }
-    return pl.DataFrame(plain | columns, schema=OBSERVATIONS)
-
-
-def issued(*values: float, **columns: object) -> pl.DataFrame:
-    plain: dict[str, object] = {
-        "zone": "X",
-        "issue_time": START,
-        "valid_time": START + 13 * HOUR,
-        "resolution": HOUR,
-        "quantile": [0.1 * (n + 1) for n in range(len(values))],
-        "value": list(values),
-        "model_version": "v1",
-        "degraded": "",
-    }
-    return pl.DataFrame(plain | columns, schema=FORECAST)
+from gridcast.store.database import Coverage, Store
+from gridcast.store.vintages import Added
+from stores import HOUR, START, ZONE, issued, load
 
 
 def test_what_is_put_comes_back(store: Store) -> None:
     frame = load(1.0, 2.5, 1 / 3)
-    assert store.put(frame) == 3
+    assert store.put(frame).rows == 3
     assert store.observations(["X"]).equals(frame)
     assert store.zones() == ["X"]
 
 
 def test_putting_twice_is_putting_once(store: Store) -> None:
     frame = load(1.0, 2.0)
-    assert (store.put(frame), store.put(frame)) == (2, 0)
+    assert (store.put(frame), store.put(frame)) == (Added(2, 0), Added(0, 0))
     assert store.observations(["X"]).equals(frame)
 
 
 def test_putting_nothing_adds_nothing(store: Store) -> None:
-    assert store.put(load()) == 0
+    assert store.put(load()).rows == 0
     assert store.observations(["X"]).equals(load())
     assert store.zones() == []
-    assert store.put_forecast(issued()) == 0
+    assert store.put_forecast(issued(), made_at=START) == 0
 
 
 @pytest.mark.parametrize("basis", ["reported", "observed"])
@@ -120,10 +64,10 @@ def test_a_stored_value_is_never_overwritten(store: Store, basis: str) -> None:
 def test_a_changed_assumed_value_is_a_vintage_of_the_instant_it_was_fetched(store: Store) -> None:
     store.put(load(1.0, 2.0))
     later = START + 48 * HOUR
-    assert store.put(load(1.0, 9.0, fetched_at=later)) == 1
+    assert store.put(load(1.0, 9.0, fetched_at=later)).rows == 1
     newest = store.observations(["X"]).filter(value=9.0)
     assert newest.select("published_at", "published_at_basis", "fetched_at").row(0) == (later, "observed", later)
-    assert store.put(load(1.0, 9.0, fetched_at=later + HOUR)) == 0
+    assert store.put(load(1.0, 9.0, fetched_at=later + HOUR)).rows == 0
     second = np.array([instant(START + HOUR)])
     before, after = store.as_of(ZONE, later - timedelta(microseconds=1)), store.as_of(ZONE, later)
     assert before.known(LOAD, second, issue_time=before.issue_times[0])[0] == 2.0
@@ -132,19 +76,19 @@ def test_a_changed_assumed_value_is_a_vintage_of_the_instant_it_was_fetched(stor
 
 def test_a_value_that_changes_back_is_a_third_vintage(store: Store) -> None:
     for day, value in enumerate((1.0, 2.0, 1.0), start=1):
-        assert store.put(load(value, fetched_at=START + 24 * day * HOUR)) == 1
+        assert store.put(load(value, fetched_at=START + 24 * day * HOUR)).rows == 1
     assert store.observations(["X"]).sort("published_at")["value"].to_list() == [1.0, 2.0, 1.0]
 
 
 def test_an_older_look_than_the_stored_one_is_no_news(store: Store) -> None:
     store.put(load(1.0))
-    assert store.put(load(2.0, fetched_at=START + 23 * HOUR)) == 0
-    assert store.put(load(2.0, fetched_at=START + 24 * HOUR)) == 0
+    assert store.put(load(2.0, fetched_at=START + 23 * HOUR)).rows == 0
+    assert store.put(load(2.0, fetched_at=START + 24 * HOUR)).rows == 0
 
 
 def test_a_revision_seen_before_the_assumed_publication_still_replaces_what_it_revises(store: Store) -> None:
     store.put(load(1.0, fetched_at=START + HOUR))
-    assert store.put(load(2.0, fetched_at=START + 2 * HOUR)) == 1
+    assert store.put(load(2.0, fetched_at=START + 2 * HOUR)).rows == 1
     made = store.as_of(ZONE, START + 4 * HOUR)
     assert made.known(LOAD, np.array([instant(START)]), issue_time=made.issue_times[0])[0] == 2.0
 
@@ -156,16 +100,16 @@ def test_one_frame_may_hold_several_looks(store: Store) -> None:
             load(2.0, 5.0, fetched_at=START + 48 * HOUR, published_at=[START + 4 * HOUR, START + 5 * HOUR]),
         ]
     )
-    assert store.put(frame) == 3
-    assert store.put(frame) == 0
+    assert store.put(frame).rows == 3
+    assert store.put(frame).rows == 0
 
 
 def test_runs_of_a_weather_forecast_are_vintages_in_whatever_order_they_come(store: Store) -> None:
     def run(hour: int, value: float) -> pl.DataFrame:
         return load(value, variable="temperature_2m", published_at=START - hour * HOUR)
 
-    assert [store.put(run(6, 1.0)), store.put(run(12, 2.0)), store.put(run(0, 3.0))] == [1, 1, 1]
-    assert [store.put(run(6, 1.0)), store.put(run(12, 2.0)), store.put(run(0, 3.0))] == [0, 0, 0]
+    assert [store.put(run(*each)).rows for each in ((6, 1.0), (12, 2.0), (0, 3.0))] == [1, 1, 1]
+    assert [store.put(run(*each)).rows for each in ((6, 1.0), (12, 2.0), (0, 3.0))] == [0, 0, 0]
     stored = store.observations(["X"]).sort("published_at")
     assert stored["value"].to_list() == [2.0, 1.0, 3.0]
     assert stored["published_at_basis"].unique().to_list() == ["assumed"]
@@ -177,8 +121,8 @@ def test_an_old_run_that_comes_again_does_not_replace_a_newer_one(store: Store) 
     ]
     store.put(pl.concat(runs))
     again = runs[0].with_columns(fetched_at=pl.lit(START + 48 * HOUR))
-    assert store.put(again) == 0
-    assert store.put(again.with_columns(value=pl.lit(3.0))) == 1
+    assert store.put(again).rows == 0
+    assert store.put(again.with_columns(value=pl.lit(3.0))).rows == 1
 
 
 def test_of_several_assumed_publications_in_one_look_only_the_newest_is_compared(store: Store) -> None:
@@ -186,13 +130,13 @@ def test_of_several_assumed_publications_in_one_look_only_the_newest_is_compared
         first = load(1.0, fetched_at=fetched_at)
         return pl.concat([first, load(2.0, published_at=START + 5 * HOUR, fetched_at=fetched_at)])
 
-    assert store.put(look(START + 24 * HOUR)) == 2
-    assert store.put(look(START + 48 * HOUR)) == 0
+    assert store.put(look(START + 24 * HOUR)).rows == 2
+    assert store.put(look(START + 48 * HOUR)).rows == 0
 
 
 def test_sources_are_kept_apart(store: Store) -> None:
-    assert store.put(load(1.0)) == 1
-    assert store.put(load(2.0, source="b")) == 1
+    assert store.put(load(1.0)).rows == 1
+    assert store.put(load(2.0, source="b")).rows == 1
 
 
 def test_a_put_that_fails_leaves_nothing_behind(store: Store) -> None:
@@ -238,8 +182,8 @@ def test_a_snapshot_of_a_portfolio_sums_its_members(store: Store) -> None:
 @pytest.mark.parametrize("kind", [pl.DataFrame.to_pandas, pl.DataFrame.to_arrow, pl.DataFrame.clone])
 def test_any_arrow_table_can_be_put(store: Store, kind: Callable[[pl.DataFrame], pd.DataFrame | pa.Table]) -> None:
     frame = load(1.0, 2.0)
-    assert store.put(kind(frame)) == 2
-    assert store.put_forecast(kind(issued(1.0, 2.0))) == 2
+    assert store.put(kind(frame)).rows == 2
+    assert store.put_forecast(kind(issued(1.0, 2.0)), made_at=START) == 2
     assert store.observations(["X"]).equals(frame)
 
 
@@ -273,24 +217,24 @@ def test_a_frame_that_breaks_the_contract_is_refused(
 
 def test_forecasts_come_back_and_are_never_overwritten(store: Store) -> None:
     frame = issued(1.0, 2.0)
-    assert (store.put_forecast(frame), store.put_forecast(frame)) == (2, 0)
+    assert (store.put_forecast(frame, made_at=START), store.put_forecast(frame, made_at=START)) == (2, 0)
     assert store.forecasts("X").equals(frame)
-    assert store.put_forecast(issued(1.0, 2.0, 3.0)) == 1
+    assert store.put_forecast(issued(1.0, 2.0, 3.0), made_at=START) == 1
     with pytest.raises(StoreError, match="two different rows"):
-        store.put_forecast(issued(1.0, 2.5))
+        store.put_forecast(issued(1.0, 2.5), made_at=START)
     with pytest.raises(StoreError, match="two different rows"):
-        store.put_forecast(pl.concat([issued(1.0, zone="Y"), issued(2.0, zone="Y")]))
+        store.put_forecast(pl.concat([issued(1.0, zone="Y"), issued(2.0, zone="Y")]), made_at=START)
     with pytest.raises(ImplausibleValue, match="not finite"):
-        store.put_forecast(issued(float("nan"), zone="Y"))
+        store.put_forecast(issued(float("nan"), zone="Y"), made_at=START)
     assert store.forecasts("X")["value"].to_list() == [1.0, 2.0, 3.0]
     assert store.forecasts("Y").is_empty()
-    assert store.put_forecast(issued(9.0, model_version="v2")) == 1
+    assert store.put_forecast(issued(9.0, model_version="v2"), made_at=START) == 1
 
 
 def test_forecasts_can_be_narrowed(store: Store) -> None:
     parts = [issued(float(n), issue_time=START + n * HOUR, valid_time=START + (n + 13) * HOUR) for n in range(4)]
-    store.put_forecast(pl.concat(parts))
-    store.put_forecast(issued(9.0, model_version="v2"))
+    store.put_forecast(pl.concat(parts), made_at=START)
+    store.put_forecast(issued(9.0, model_version="v2"), made_at=START)
 
     def values(**wanted: Any) -> list[float]:
         return store.forecasts("X", **wanted)["value"].to_list()
@@ -313,12 +257,12 @@ def test_opening_again_finds_everything(tmp_path: Path) -> None:
     with Store(url) as store:
         store.put(load(1.0))
     with Store(url) as store:
-        assert store.put(load(1.0)) == 0
+        assert store.put(load(1.0)).rows == 0
         assert store.zones() == ["X"]
 
 
 def test_a_file_store_is_safe_against_power_cuts_and_waits_for_its_turn(tmp_path: Path) -> None:
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store, store._engine.connect() as connection:
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store, store.database.engine.connect() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
@@ -326,59 +270,24 @@ def test_a_file_store_is_safe_against_power_cuts_and_waits_for_its_turn(tmp_path
     assert settings == ["wal", 2, 30_000, 1]
 
 
-def test_writers_at_the_same_time_queue_up(url: str) -> None:
-    if url == "sqlite://":
-        pytest.skip("a store in memory serves one thread")
+def test_writers_at_the_same_time_queue_up(shared_url: str) -> None:
 
     def write(n: int) -> int:
-        with Store(url) as store:
-            return store.put(load(*range(n, n + 20)[:20], fetched_at=START + n * HOUR, source="all"))
+        with Store(shared_url) as store:
+            return store.put(load(*range(n, n + 20)[:20], fetched_at=START + n * HOUR, source="all")).rows
 
     with ThreadPoolExecutor(4) as pool:
         added = list(pool.map(write, [30] * 8))
     assert sorted(added) == [0] * 7 + [20]
 
 
-def test_a_writer_does_not_even_read_before_its_turn(url: str) -> None:
-    if url == "sqlite://":
-        pytest.skip("a store in memory serves one thread")
-    with Store(url) as first, Store(url) as second, ThreadPoolExecutor(1) as pool:
-        with first._writing():
+def test_a_writer_does_not_even_read_before_its_turn(shared_url: str) -> None:
+    with Store(shared_url) as first, Store(shared_url) as second, ThreadPoolExecutor(1) as pool:
+        with first.database.writing():
             waiting = pool.submit(second.put, load(1.0))
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
-        assert waiting.result(timeout=30) == 1
-
-
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    Store(f"sqlite:///{path}").close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE gridcast_schema SET version = ?", (SCHEMA_VERSION + 1,))
-    connection.close()
-    with pytest.raises(StoreError, match="schema version 2, this gridcast knows 1"):
-        Store(f"sqlite:///{path}")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "CREATE TABLE observation (a INTEGER)",
-        "CREATE TABLE gridcast_schema (a INTEGER)",
-        "CREATE TABLE observation (zone, variable, valid_time, published_at, source, resolution, value, "
-        "published_at_basis, fetched_at)",
-    ],
-)
-def test_somebody_elses_tables_are_refused_and_left_alone(statement: str, tmp_path: Path) -> None:
-    path = tmp_path / "other.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute(statement)
-    connection.close()
-    with pytest.raises(StoreError, match="has a table"):
-        Store(f"sqlite:///{path}")
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (1,)
-    connection.close()
+        assert waiting.result(timeout=30) == Added(1, 0)
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -423,5 +332,5 @@ def test_a_driver_that_is_not_installed_names_the_extra(monkeypatch: pytest.Monk
 def test_two_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     frame = load(*range(200_000))
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
-        assert store.put(frame) == frame.height
-        assert store.put(frame) == 0
+        assert store.put(frame).rows == frame.height
+        assert store.put(frame).rows == 0

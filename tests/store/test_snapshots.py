@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from gridcast.contracts import LOAD, OBSERVATIONS, TSO_FORECAST
+from gridcast.contracts import LOAD, OBSERVATIONS, TSO_FORECAST, Snapshot
 from gridcast.errors import DataError
 from gridcast.market.days import instant
 from gridcast.market.zones import BiddingZone
@@ -177,3 +178,114 @@ def test_four_years_of_five_variables_take_less_than_half_a_second() -> None:
     made = snapshot(frame, zone=ZONE, issue_times=LATER)
     assert time.process_time() - began < 0.5
     assert {series.values.shape for series in made.series.values()} == {(1, hours)}
+
+
+RANKED = replace(ZONE, sources=("best", "second"))
+
+
+def answers(made: Snapshot, *hours: float) -> list[float]:
+    """The value of the first interval as known so many hours after `START`."""
+    at = np.array([instant(START)])
+    return [made.known(LOAD, at, issue_time=instant(START + hour * HOUR))[0] for hour in hours]
+
+
+def test_a_worse_source_counts_only_until_a_better_one_has_the_interval() -> None:
+    frame = pl.concat(
+        [
+            rows([5.0], source="second", published_at=START + HOUR),
+            rows([7.0], source="best:files", published_at=START + 3 * HOUR),
+            rows([6.0], source="second:x", published_at=START + 4 * HOUR),
+            rows([8.0], source="best", published_at=START + 6 * HOUR),
+        ]
+    )
+    made = snapshot(frame, zone=RANKED, issue_times=LATER)
+    assert answers(made, 1, 2, 3, 4, 5, 6) == [5.0, 5.0, 7.0, 7.0, 7.0, 8.0]
+    assert snapshot(frame, zone=RANKED, issue_times=LATER - np.timedelta64(9000, "D")).series == {}
+    early = snapshot(frame, zone=RANKED, issue_times=np.array([instant(START + 2 * HOUR)]))
+    assert (answers(early, 2), early.series[LOAD].source) == ([5.0], "second")
+    unranked = snapshot(frame, zone=ZONE, issue_times=LATER)
+    assert answers(unranked, 4) == [6.0]
+
+
+def test_what_is_published_at_once_is_taken_from_the_better_source() -> None:
+    frame = pl.concat([rows([5.0], source="second"), rows([7.0], source="best")])
+    made = snapshot(frame, zone=RANKED, issue_times=LATER)
+    assert (made.series[LOAD].values.tolist(), made.series[LOAD].source) == ([[7.0]], "best")
+
+
+def test_a_source_that_is_not_listed_is_as_good_as_the_first() -> None:
+    frame = pl.concat(
+        [
+            rows([5.0], source="second", published_at=START + 2 * HOUR),
+            rows([6.0], source="tabular"),
+            rows([7.0], source="best", published_at=START + 3 * HOUR),
+        ]
+    )
+    assert answers(snapshot(frame, zone=RANKED, issue_times=LATER), 1, 2, 3) == [6.0, 6.0, 7.0]
+
+
+def test_an_hour_is_never_put_together_from_a_better_and_a_worse_source() -> None:
+    hour = np.timedelta64(1, "h").astype("timedelta64[us]")
+    quarters = rows([1.0, 1.0, 1.0, 1.0], resolution=15 * MINUTE, source="second")
+    better = rows([9.0, 9.0, 9.0], resolution=15 * MINUTE, source="best")
+    made = snapshot(pl.concat([quarters, better]), zone=RANKED, issue_times=LATER, resolution=hour)
+    assert (made.series[LOAD].values.tolist(), made.series[LOAD].source) == ([[1.0]], "second")
+    hours = rows([3.0], source="best")
+    whole = snapshot(pl.concat([quarters, hours]), zone=RANKED, issue_times=LATER, resolution=hour)
+    assert (whole.series[LOAD].values.tolist(), whole.series[LOAD].source) == ([[3.0]], "best")
+
+
+def test_members_of_a_portfolio_take_their_best_source_each() -> None:
+    total = BiddingZone("S", "S", "DK", "UTC", "UTC", members=("A", "B"), sources=("best", "second"))
+    frame = pl.concat(
+        [
+            rows([1.0, 2.0], zone="A", source="best"),
+            rows([9.0, 9.0], zone="A", source="second", published_at=START + 9 * HOUR),
+            rows([10.0, 20.0], zone="B", source="second"),
+        ]
+    )
+    made = snapshot(frame, zone=total, issue_times=LATER)
+    assert made.series[LOAD].values.tolist() == [[11.0, 22.0]]
+    assert made.series[LOAD].source == "best+second"
+
+
+def test_only_load_has_better_and_worse_sources() -> None:
+    frame = pl.concat(
+        [
+            rows([5.0], source="best", variable=TSO_FORECAST),
+            rows([6.0], source="second", variable=TSO_FORECAST, published_at=START + 2 * HOUR),
+        ]
+    )
+    made = snapshot(frame, zone=RANKED, issue_times=LATER)
+    assert made.series[TSO_FORECAST].values.tolist() == [[5.0], [6.0]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({}, "assumed"),
+        ({"fetched_at": START}, "assumed"),
+        ({"fetched_at": START + MINUTE}, "last-version"),
+        ({"fetched_at": START + MINUTE, "published_at_basis": "reported"}, "reported"),
+        ({"fetched_at": START + MINUTE, "published_at_basis": "observed"}, "observed"),
+        ({"source": "tabular:last-version"}, "last-version"),
+    ],
+)
+def test_an_assumed_forecast_fetched_once_its_delivery_began_is_the_last_version(
+    columns: dict[str, object], expected: str
+) -> None:
+    frame = rows([1.0], variable=TSO_FORECAST, **({"fetched_at": START - DAY} | columns))
+    assert snapshot(frame, zone=ZONE, issue_times=LATER).tso_basis == expected
+    other = rows([1.0], variable=TSO_FORECAST, first=START + DAY, published_at_basis="reported")
+    mixed = snapshot(pl.concat([frame, other]), zone=ZONE, issue_times=LATER).tso_basis
+    assert (mixed == "last-version") == (expected == "last-version")
+
+
+def test_a_second_source_costs_little() -> None:
+    hours = 35_000
+    one = rows([1.0] * hours, source="best")
+    both = pl.concat([one, one.with_columns(source=pl.lit("second"), published_at=pl.col("published_at") + HOUR)])
+    began = time.process_time()
+    made = snapshot(both, zone=RANKED, issue_times=LATER)
+    assert time.process_time() - began < 0.5
+    assert made.series[LOAD].values.shape == (1, hours)

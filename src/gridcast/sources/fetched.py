@@ -9,8 +9,10 @@ from typing import Protocol
 
 import polars as pl
 
-from gridcast.contracts import UTC_TIME
+from gridcast.contracts import DOUBTFUL, UTC_TIME
 from gridcast.market.zones import BiddingZone
+
+__all__ = ["DOUBTFUL", "DUE", "Answer", "Clock", "Fetched", "LiveSource", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -45,22 +47,6 @@ class Answer:
 
 DUE = pl.Schema({"variable": pl.String(), "valid_time": UTC_TIME, "resolution": pl.Duration("us")})
 """The intervals that a request should have brought."""
-
-DOUBTFUL = pl.Schema(
-    {
-        "zone": pl.String(),
-        "variable": pl.String(),
-        "valid_time": UTC_TIME,
-        "resolution": pl.Duration("us"),
-        "value": pl.Float64(),
-        "published_at": UTC_TIME,
-        "published_at_basis": pl.String(),
-        "fetched_at": UTC_TIME,
-        "source": pl.String(),
-        "reason": pl.String(),
-    }
-)
-"""Observations that may not be used, each with why: what a file would be refused for, a live source sets aside."""
 
 
 @dataclass(frozen=True)

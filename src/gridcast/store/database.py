@@ -1,33 +1,33 @@
-"""The database of vintages and forecasts: SQLite in a file or in memory, or PostgreSQL, by the same code.
+"""The store: append-only vintages, issued forecasts and what was set aside, in SQLite or PostgreSQL by the same code.
 
-Rows are only ever added.
+Rows are only ever added; `Store.retain` alone removes some, by age.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import numpy as np
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.pool import StaticPool
 
-from gridcast.contracts import FORECAST, OBSERVATIONS, Snapshot, observations
-from gridcast.errors import ImplausibleValue, MissingExtra, StoreError
+from gridcast.contracts import DOUBTFUL, FORECAST, OBSERVATIONS, Snapshot, observations
+from gridcast.errors import ImplausibleValue, StoreError
 from gridcast.market.days import Times, instant
 from gridcast.market.zones import BiddingZone
+from gridcast.store import adding, checks, quarantine, retention
+from gridcast.store.connection import Database
+from gridcast.store.retention import Retained
+from gridcast.store.schema import prepare
 from gridcast.store.snapshots import snapshot
 from gridcast.store.tables import (
     FORECAST_KEY,
     ISSUED,
-    METADATA,
     OBSERVATION,
-    SCHEMA,
+    SEAL,
     ArrowTable,
     aware,
     insert_rows,
@@ -36,15 +36,9 @@ from gridcast.store.tables import (
     table_of,
     within,
 )
-from gridcast.store.vintages import looks, news
+from gridcast.store.vintages import Added, Look
 
-SCHEMA_VERSION = 1
-
-SCHEMA_LOCK = 86_400
-"""PostgreSQL's number of the lock under which the tables are made, once."""
-
-BUSY_TIMEOUT_MS = 30_000
-"""How long a writer waits for another one."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -76,11 +70,9 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _parsed(url)
-        self._engine = _engine(self._url)
+        self.database = Database(url)
         try:
-            with self._guard("cannot be opened"), self._engine.begin() as connection:
-                self._prepare(connection)
+            prepare(self.database)
         except StoreError:
             self.close()
             raise
@@ -93,32 +85,38 @@ class Store:
 
     def close(self) -> None:
         """Lets go of every connection."""
-        self._engine.dispose()
+        self.database.engine.dispose()
 
-    def put(self, frame: ArrowTable) -> int:
+    def put(self, frame: ArrowTable, *, looks: Sequence[Look] = ()) -> Added:
         """Adds Observations; all of them or, at an error, none.
 
-        Putting the same rows twice is putting them once. A value that comes back changed is a new vintage, published
-        when it was fetched if its publication had only been assumed: `gridcast.store.vintages.news` has the rule.
+        Putting the same rows twice is putting them once. An assumed publication that was seen to be wrong is replaced
+        by what was seen: a value that comes back changed is a new vintage, one that came early or late was published
+        when it was fetched. `gridcast.store.vintages.news` has the rule. Put fetches in the order they were made: a
+        look says nothing about rows that were put before it.
 
         Args:
             frame: a table with the columns of `contracts.OBSERVATIONS`.
-
-        Returns:
-            The number of new rows.
+            looks: what the source was asked for to bring these rows. They are kept, and tell late values from now on;
+                they say nothing about the rows of this frame.
 
         Raises:
-            DataError: the frame is no valid Observations table.
+            DataError: the frame is no valid Observations table, or a look ends before it starts.
             StoreError: a stored row would have to be overwritten, or the database failed.
         """
         rows = observations(table_of(frame, OBSERVATIONS, where="observations to store"))
-        added = 0
-        with self._writing() as connection:
-            for look in looks(rows):
-                fresh = news(look, known=_stored_vintages(connection, look))
-                insert_rows(connection, fresh, into=OBSERVATION)
-                added += fresh.height
-        return added
+        asked = adding.looks_table(looks)
+        with self.database.writing() as connection:
+            return adding.add(connection, rows, looks=asked)
+
+    def seal(self, made_at: datetime) -> None:
+        """Says that a forecast is being made now: what is put from here on was not known at ``made_at``.
+
+        Whatever `observations` and `as_of` find for that ``made_at``, they will find again, even if rows that were
+        fetched earlier arrive later. The first seal of an instant counts.
+        """
+        with self.database.writing() as connection:
+            adding.seal(connection, made_at)
 
     def observations(
         self,
@@ -127,6 +125,7 @@ class Store:
         variables: Sequence[str] | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        made_at: datetime | None = None,
     ) -> pl.DataFrame:
         """Every stored vintage of these zones, as Observations.
 
@@ -135,11 +134,18 @@ class Store:
             variables: only these.
             start: only intervals that start at this instant or later.
             end: only intervals that start before this instant.
+            made_at: only what was known when a forecast was made: fetched by then, and before its `seal` if it has one.
         """
         wanted = [OBSERVATION.c.zone.in_(zone_codes), *within(OBSERVATION.c.valid_time, start=start, end=end)]
         if variables is not None:
             wanted.append(OBSERVATION.c.variable.in_(variables))
-        with self._reading() as connection:
+        with self.database.reading() as connection:
+            if made_at is not None:
+                then = microseconds(made_at)
+                last = connection.scalar(sa.select(SEAL.c.write).where(SEAL.c.made_at == then))
+                wanted.append(OBSERVATION.c.fetched_at <= then)
+                if last is not None:
+                    wanted.append(OBSERVATION.c.write <= last)
             return select_rows(connection, *wanted, table=OBSERVATION, schema=OBSERVATIONS)
 
     def as_of(
@@ -156,20 +162,21 @@ class Store:
         Args:
             zone: whose snapshot.
             issue_times: an instant, or ``datetime64[us]`` UTC of shape [O].
-            made_at: leave out what was fetched later than this instant.
+            made_at: leave out what was not known when a forecast was made, see `observations`.
             start: leave out intervals that start before this instant.
             resolution: of the model; read from the load unless given.
         """
         if isinstance(issue_times, datetime):
             issue_times = np.array([instant(aware(issue_times))])
-        frame = self.observations([zone.code, *zone.members], start=start)
+        frame = self.observations([zone.code, *zone.members], start=start, made_at=made_at)
         return snapshot(frame, zone=zone, issue_times=issue_times, made_at=made_at, resolution=resolution)
 
-    def put_forecast(self, frame: ArrowTable) -> int:
+    def put_forecast(self, frame: ArrowTable, *, made_at: datetime) -> int:
         """Adds issued forecasts; all of them or, at an error, none. Putting the same rows twice is putting them once.
 
         Args:
             frame: a table with the columns of `contracts.FORECAST`.
+            made_at: when they were made (see `seal`). A row that comes again keeps its first.
 
         Returns:
             The number of new rows.
@@ -188,7 +195,7 @@ class Store:
                 rows=wild.head(5).rows(),
             )
         span = [pl.col("issue_time").min().alias("start"), pl.col("issue_time").max().alias("end")]
-        with self._writing() as connection:
+        with self.database.writing() as connection:
             column = ISSUED.c
             parts = [
                 select_rows(
@@ -212,7 +219,9 @@ class Store:
                     f"two different rows for {first['valid_time']}, quantile {first['quantile']}",
                     remedy="give a new model a new version; an issued forecast is never overwritten",
                 )
-            insert_rows(connection, fresh, into=ISSUED)
+            made = pl.lit(microseconds(made_at), dtype=pl.Int64)
+            insert_rows(connection, fresh.with_columns(made_at=made), into=ISSUED)
+            adding.seal(connection, made_at)
         return fresh.height
 
     def forecasts(
@@ -242,12 +251,25 @@ class Store:
         ]
         if model_version is not None:
             wanted.append(ISSUED.c.model_version == model_version)
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return select_rows(connection, *wanted, table=ISSUED, schema=FORECAST)
+
+    def made_at(self, zone: str, *, issue_time: datetime, model_version: str) -> datetime | None:
+        """When that forecast was made; None where there is none, or schema version 1 stored it and did not say.
+
+        Where rows of one forecast came at several times it is the last of them.
+        """
+        column = ISSUED.c
+        latest = sa.select(sa.func.max(column.made_at)).where(
+            column.zone == zone, column.issue_time == microseconds(issue_time), column.model_version == model_version
+        )
+        with self.database.reading() as connection:
+            found = connection.scalar(latest)
+        return None if found is None else EPOCH + timedelta(microseconds=found)
 
     def zones(self) -> list[str]:
         """The codes of the zones it has observations of, sorted."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return sorted(connection.scalars(sa.select(OBSERVATION.c.zone).distinct()))
 
     def coverage(self, zone: str, variable: str) -> Coverage:
@@ -263,133 +285,93 @@ class Store:
         starts = intervals["valid_time"]
         return Coverage(starts[0], starts[-1], intervals.height, tuple(gaps.iter_rows()))
 
-    def _prepare(self, connection: Connection) -> None:
-        """Makes the tables where there are none, and refuses those of somebody else or of a later time."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-        there = sa.inspect(connection)
-        for table in METADATA.sorted_tables:
-            if there.has_table(table.name):
-                found = {column["name"] for column in there.get_columns(table.name)}
-                if found != set(table.columns.keys()):
-                    raise self._foreign(f"has a table {table.name} with other columns")
-        if not there.has_table(SCHEMA.name) and there.has_table(OBSERVATION.name):
-            raise self._foreign(f"has a table {OBSERVATION.name} but no {SCHEMA.name}")
-        for table in METADATA.sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-        # Written out because SQLAlchemy has a class of its own for each database, and both understand this.
-        connection.execute(
-            sa.text("INSERT INTO gridcast_schema (id, version, writes) VALUES (1, :version, 0) ON CONFLICT DO NOTHING"),
-            {"version": SCHEMA_VERSION},
-        )
-        version = connection.scalar(sa.select(SCHEMA.c.version))
-        if version != SCHEMA_VERSION:
-            raise self._foreign(f"has schema version {version}, this gridcast knows {SCHEMA_VERSION}")
+    def lags(self, zone: str, *, variable: str, source: str) -> pl.DataFrame:
+        """How long after each interval's end its first value came, where that was seen or reported, not assumed.
 
-    def _foreign(self, what: str) -> StoreError:
-        return StoreError(
-            f"the database {_shown(self._url)} {what}",
-            remedy="upgrade gridcast, or name another database",
+        Returns:
+            ``valid_time``, ``end`` of the interval, ``published_at`` of its first vintage, ``lag`` between the two.
+        """
+        rows = self.observations([zone], variables=[variable]).filter(pl.col("source") == source)
+        first = rows.sort("valid_time", "published_at").unique("valid_time", keep="first", maintain_order=True)
+        end = pl.col("valid_time") + pl.col("resolution")
+        return first.filter(pl.col("published_at_basis") != "assumed").select(
+            "valid_time", end=end, published_at="published_at", lag=pl.col("published_at") - end
         )
 
-    @contextmanager
-    def _guard(self, what: str) -> Iterator[None]:
-        """Turns a database error into ours, without the URL's secrets and without the chain that may show them."""
-        try:
-            yield
-        except sa.exc.SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            raise StoreError(
-                f"the database {_shown(self._url)} {what} ({_without_secrets(reason, self._url)})",
-                remedy="check that it is there, undamaged and yours to write, and its address in GRIDCAST_DATABASE_URL",
-            ) from None
+    def quarantine(self, frame: ArrowTable) -> int:
+        """Sets rows aside that may not be used; all of them or, at an error, none.
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._guard("cannot be read"), self._engine.connect() as connection:
-            yield connection
+        A row whose value, reason and publication are in quarantine already is not added again, whenever it was fetched.
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A transaction that begins by taking its turn: the counter's lock makes reading before writing safe."""
-        with self._guard("cannot be written"), self._engine.begin() as connection:
-            connection.execute(sa.update(SCHEMA).values(writes=SCHEMA.c.writes + 1))
-            yield connection
+        Args:
+            frame: a table with the columns of `contracts.DOUBTFUL`; a value may be infinite or not a number.
 
+        Returns:
+            The number of new rows.
 
-def _parsed(url: str) -> URL:
-    try:
-        return sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        raise StoreError(
-            "the database address is not a URL",
-            remedy="write sqlite:///path or postgresql+psycopg://user@host/database",
-        ) from None
+        Raises:
+            DataError: a column is absent, of another type or has a null.
+            StoreError: the database failed.
+        """
+        rows = table_of(frame, DOUBTFUL, where="rows to set aside")
+        with self.database.writing() as connection:
+            return quarantine.add(connection, rows)
 
+    def quarantined(
+        self,
+        zone: str,
+        *,
+        variable: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pl.DataFrame:
+        """What was set aside of a zone, in the columns of `contracts.DOUBTFUL`; narrowed as `observations` are."""
+        wanted = quarantine.chosen(zone, variable=variable, start=start, end=end)
+        with self.database.reading() as connection:
+            return quarantine.rows(connection, wanted)
 
-def _engine(url: URL) -> Engine:
-    sqlite = url.get_backend_name() == "sqlite"
-    memory = sqlite and url.database in (None, "", ":memory:")
-    try:
-        if memory:
-            made = sa.create_engine(
-                url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
-            )
-        else:
-            made = sa.create_engine(url, hide_parameters=True, pool_pre_ping=not sqlite)
-    except sa.exc.ArgumentError:
-        raise StoreError(
-            f"no database of the kind {url.drivername} is known", remedy="use sqlite or postgresql+psycopg"
-        ) from None
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"the driver {error.name} of {url.drivername} is not installed",
-            remedy="pip install 'gridcast[postgres]' and write postgresql+psycopg://",
-            extra="postgres",
-        ) from None
-    if sqlite:
+    def release(
+        self,
+        zone: str,
+        *,
+        at: datetime,
+        variable: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> Added:
+        """Moves rows out of quarantine into the observations, as if they had come unsuspected, but known only now.
 
-        @sa.event.listens_for(made, "connect")
-        def settle(connection: object, _record: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]
-            for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
-                cursor.execute(f"PRAGMA {pragma}")
-            tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if not tables or SCHEMA.name in tables:  # the journal of somebody else's database is not ours to change
-                cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.close()
+        They become public when they would have, and count as fetched ``at``: snapshots from now on have them, the
+        replay of a forecast made before does not.
 
-    return made
+        Args:
+            zone: its code.
+            at: the instant of the release (UTC).
+            variable: only this one.
+            start: only intervals that start at this instant or later.
+            end: only intervals that start before this instant.
 
+        Raises:
+            ImplausibleValue: a value is not finite.
+            StoreError: another value has the place, or two of the rows contradict each other; nothing was moved.
+        """
+        wanted = quarantine.chosen(zone, variable=variable, start=start, end=end)
+        with self.database.writing() as connection:
+            return quarantine.release(connection, wanted, at=aware(at))
 
-def _shown(url: URL) -> str:
-    """The URL without user, password and options."""
-    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
+    def retain(self, *, since: datetime, dry_run: bool = False) -> Retained:
+        """Removes every interval that ends at ``since`` or before, with all its vintages: the only deletion there is.
 
+        Forecasts and rows in quarantine go by the same rule, looks by the end of what they asked for. Snapshots and
+        replays of that time are gone with them. The database keeps the space and fills it again.
 
-def _without_secrets(text: str, url: URL) -> str:
-    options = [value for values in url.query.values() for value in ([values] if isinstance(values, str) else values)]
-    for secret in filter(None, (url.password, *options)):
-        text = text.replace(str(secret), "***")
-    return text
+        Args:
+            since: what ends later stays.
+            dry_run: only count.
+        """
+        with self.database.writing() as connection:
+            return retention.retain(connection, since=microseconds(since), dry_run=dry_run)
 
-
-def _stored_vintages(connection: Connection, look: pl.DataFrame) -> pl.DataFrame:
-    """Every stored vintage between the first and last interval of each zone, variable and source in ``look``."""
-    column = OBSERVATION.c
-    spans = look.group_by("zone", "variable", "source").agg(
-        start=pl.col("valid_time").min(), end=pl.col("valid_time").max()
-    )
-    parts = [
-        select_rows(
-            connection,
-            column.zone == span["zone"],
-            column.variable == span["variable"],
-            column.source == span["source"],
-            column.valid_time.between(microseconds(span["start"]), microseconds(span["end"])),
-            table=OBSERVATION,
-            schema=OBSERVATIONS,
-        )
-        for span in spans.iter_rows(named=True)
-    ]
-    return pl.concat(parts)
+    def check(self) -> list[str]:
+        """What is wrong with the database and what it holds, a sentence each; empty where all is well."""
+        return checks.findings(self.database)

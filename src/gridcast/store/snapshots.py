@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from gridcast import contracts
-from gridcast.contracts import LOAD, OBSERVED, TSO_FORECAST, Series, Snapshot
+from gridcast.contracts import LAST_VERSION, LOAD, OBSERVED, TSO_FORECAST, Series, Snapshot
 from gridcast.errors import DataError
 from gridcast.market.days import DAY, HOUR, Times
 from gridcast.market.zones import BiddingZone
@@ -38,7 +38,10 @@ def snapshot(
     ending in ``_observed`` are exempt.
 
     Of several vintages the latest published counts, whatever its source; of equally old ones a delivered one before an
-    average of finer ones, then the one whose source sorts last. Load and TSO forecast stand at the model's resolution:
+    average of finer ones, then the one whose source sorts last. Load alone knows better and worse sources, in the order
+    of ``zone.sources``: once a better one had a value of an interval, a worse one's counts no more, and no interval is
+    put together from both. (A source that is not listed is as good as the first.) Load and TSO forecast stand at the
+    model's resolution:
     a coarse interval made of finer ones has a value once all its parts have, and a vintage for each publication among
     them. Coarser load is left out; a coarser TSO forecast, like coarse weather, holds for every interval inside it.
     Weather keeps its own (finest) resolution.
@@ -70,7 +73,7 @@ def snapshot(
     parts = {name: part.filter(pl.col("zone").is_in(list(shares[name]))) for name, part in parts.items()}
     if resolution is None:
         resolution = _zone_resolution(parts[LOAD], first_issue=issue_times[0]) if LOAD in parts else HOUR
-    series = {name: _series(part, shares=shares[name], model=resolution) for name, part in parts.items()}
+    series = {name: _series(part, zone=zone, shares=shares[name], model=resolution) for name, part in parts.items()}
     return Snapshot(zone, issue_times, resolution, {name: found for name, found in series.items() if found is not None})
 
 
@@ -108,12 +111,18 @@ def _shares(rows: pl.DataFrame, *, zone: BiddingZone) -> Mapping[str, float]:
     return dict(zip(zone.members, weights, strict=True))
 
 
-def _series(rows: pl.DataFrame, *, shares: Mapping[str, float], model: np.timedelta64) -> Series | None:
+def _series(
+    rows: pl.DataFrame, *, zone: BiddingZone, shares: Mapping[str, float], model: np.timedelta64
+) -> Series | None:
     """All vintages of one variable on its grid, or None where nothing fits it."""
-    steps = [step.astype("timedelta64[us]") for step in rows["resolution"].unique().sort().to_numpy()]
-    grid = model if rows["variable"][0] in POWER else steps[0]
-    placed = [_placed(rows.filter(pl.col("resolution") == step.item()), step=step, grid=grid) for step in steps]
-    vintages = _latest_source(pl.concat([part for part in placed if part is not None] or [_NOTHING]))
+    variable = rows["variable"][0]
+    grid = model if variable in POWER else _steps(rows)[0]
+    ranks = _ranks(rows["source"], zone=zone) if variable == LOAD else [rows["source"].unique().to_list()]
+    if len(ranks) == 1:
+        vintages = _vintages(rows, grid=grid)
+    else:
+        vintages, used = _ranked(rows, ranks, grid=grid)
+        rows = rows.filter(pl.col("source").is_in(used))
     if len(shares) > 1:
         vintages = _combined(vintages, part="zone", weights=shares).with_columns(zone=pl.lit(""))
     if vintages.is_empty():
@@ -131,9 +140,52 @@ def _series(rows: pl.DataFrame, *, shares: Mapping[str, float], model: np.timede
         resolution=grid,
         values=values,
         published_at=published_at,
-        basis=_joined(rows["published_at_basis"]),
+        basis=_joined(_bases(rows)),
         source=_joined(rows["source"]),
     )
+
+
+def _ranks(sources: pl.Series, *, zone: BiddingZone) -> list[list[str]]:
+    """The sources that occur, the best first, those that are equally good together."""
+    place = {name: rank for rank, name in enumerate(zone.sources)}
+    ranks: dict[int, list[str]] = {}
+    for source in sources.unique():
+        ranks.setdefault(place.get(source.partition(":")[0], 0), []).append(source)
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def _ranked(
+    rows: pl.DataFrame, ranks: Sequence[Sequence[str]], *, grid: np.timedelta64
+) -> tuple[pl.DataFrame, list[str]]:
+    """Vintages of the best sources, of worse ones those published before any better one's; and the sources used."""
+    place = ["zone", "place"]
+    kept, used = _NOTHING, list[str]()
+    for sources in ranks:
+        better = kept.group_by(place).agg(superseded=pl.col("published_at").min())
+        worse = _vintages(rows.filter(pl.col("source").is_in(sources)), grid=grid).join(better, on=place, how="left")
+        fresh = worse.filter((pl.col("published_at") < pl.col("superseded")).fill_null(True))
+        kept = pl.concat([kept, fresh.select(kept.columns)])
+        used += sources if fresh.height else []
+    return kept, used
+
+
+def _vintages(rows: pl.DataFrame, *, grid: np.timedelta64) -> pl.DataFrame:
+    """Rows of one variable as vintages of the intervals of ``grid``, one a publication."""
+    placed = [_placed(rows.filter(pl.col("resolution") == step.item()), step=step, grid=grid) for step in _steps(rows)]
+    return _latest_source(pl.concat([part for part in placed if part is not None] or [_NOTHING]))
+
+
+def _steps(rows: pl.DataFrame) -> list[np.timedelta64]:
+    """The resolutions that occur, the finest first."""
+    return [step.astype("timedelta64[us]") for step in rows["resolution"].unique().sort().to_numpy()]
+
+
+def _bases(rows: pl.DataFrame) -> pl.Series:
+    """What the publications rest on; an operator's forecast of assumed publication that came too late is named so."""
+    if rows["variable"][0] != TSO_FORECAST:
+        return rows["published_at_basis"]
+    too_late = (pl.col("published_at_basis") == "assumed") & (pl.col("fetched_at") > pl.col("valid_time"))
+    return rows.select(pl.when(too_late).then(pl.lit(LAST_VERSION)).otherwise("published_at_basis")).to_series()
 
 
 _NOTHING = pl.DataFrame(
