@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 
 import numpy as np
 import polars as pl
@@ -16,15 +13,12 @@ import polars as pl
 from gridcast.backtesting import Backtest
 from gridcast.contracts import QUANTILES
 from gridcast.market.zones import BiddingZone
-from gridcast.report import figures, scoretable
+from gridcast.report import figures, markup, scoretable
 from gridcast.report.breakdown import DAY_KINDS, days_by_kind, mae_by_day_kind, mae_by_hour, reliability, scored
-from gridcast.report.drawing import HALF, NARROW, PALETTE, WIDE, inline, thousands
-from gridcast.report.fan import Fan, draw, synthetic
+from gridcast.report.drawing import HALF, WIDE, thousands
+from gridcast.report.fan import Fan, draw
+from gridcast.report.markup import Cell
 
-Cell = tuple[str, bool]
-"""A number as text, and whether it is the best of its row."""
-
-LIBRARIES = ("gridcast", "numpy", "polars", "scipy", "lightgbm", "matplotlib")
 MOST_PAIRED = 4
 """Models in a table that still fits beside its figure."""
 UNEXPLAINED = "as the data say"
@@ -77,38 +71,8 @@ def render(
             parts.append(("reliability", "Reliability of the bands", _reliability(result)))
     known = _known(fan, result, facts=facts or {})
     if known:
-        parts.append(("known", "What was known", _facts(known)))
-    links = "".join(f'<li><a href="#{key}">{escape(heading)}</a></li>' for key, heading, _ in parts)
-    sections = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-heading">'
-        f'<h2 id="{key}-heading">{escape(heading)}</h2>{body}</section>\n'
-        for key, heading, body in parts
-    )
-    name = zone.code if zone.name == zone.code else f"{zone.code} \N{MIDDLE DOT} {zone.name}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escape(title)}</h1><p>Electricity load of {escape(name)}</p>{_badges(labels)}"
-        f'<nav aria-label="Parts of this report"><ol>{links}</ol></nav></header>\n'
-        f"<main>\n{sections}</main>\n"
-        f"<footer>Made by gridcast. MW are means over the interval; an interval is named by its "
-        f"start; local time is {escape(zone.local_tz)}.</footer>\n</body>\n</html>\n"
-    )
-
-
-def _style() -> str:
-    light, dark = (";".join(f"--{role}:{colors[scheme]}" for role, colors in PALETTE.items()) for scheme in range(2))
-    rules = files("gridcast.report").joinpath("page.css").read_text(encoding="utf-8")
-    return f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n{rules}"
-
-
-def _badges(labels: Sequence[str]) -> str:
-    badges = "".join(f'<span class="badge">{escape(label)}</span>' for label in labels)
-    if synthetic(labels):
-        badges += '<p class="note">Synthetic data are generated: they resemble real load, but nobody measured them.</p>'
-    return badges
+        parts.append(("known", "What was known", markup.facts(known)))
+    return markup.document(zone=zone, title=title, labels=labels, parts=parts)
 
 
 def _forecast(fan: Fan, *, history: pl.DataFrame | None, labels: Sequence[str]) -> str:
@@ -126,7 +90,7 @@ def _forecast(fan: Fan, *, history: pl.DataFrame | None, labels: Sequence[str]) 
         "Issued": (f"{issued:%H:%M}", f"{issued:%a} {issued.day} {issued:%b} {issued:%Z}"),
     }
     warnings = "".join(f'<p class="warning">Degraded: {escape(reason)}</p>' for reason in fan.degraded)
-    chart = _figure(
+    chart = markup.figure(
         lambda width: draw(fan, history=history, width=width, labels=labels),
         key="fan",
         title=f"Load forecast of {fan.zone.code} for {fan.window}",
@@ -146,7 +110,7 @@ def _forecast(fan: Fan, *, history: pl.DataFrame | None, labels: Sequence[str]) 
         for first in range(0, len(rows), length)
     )
     return (
-        f"<p>{escape(fan.window)}</p>{warnings}{_tiles(tiles)}{chart}"
+        f"<p>{escape(fan.window)}</p>{warnings}{markup.tiles(tiles)}{chart}"
         f'<h3>Every interval</h3><div class="columns">{tables}</div>'
     )
 
@@ -171,8 +135,8 @@ def _scores(result: Backtest) -> str:
     ]
     if uneven:
         notes.append("The models were not scored on the same number of intervals: compare with care.")
-    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes) + _table(
-        "Score", rows, models=list(scores), caption="Every model on the same replayed days", kind="scores"
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes) + markup.table(
+        "Score", rows.items(), models=list(scores), caption="Every model on the same replayed days", kind="scores"
     )
 
 
@@ -199,7 +163,7 @@ def _errors(result: Backtest) -> str:
     by_hour = {name: mae_by_hour(result, name) for name in models}
     by_kind = {name: mae_by_day_kind(result, name) for name in models}
     worst = {name: int(np.nanargmax(errors)) for name, errors in by_hour.items() if np.isfinite(errors).any()}
-    hour_figure = _figure(
+    hour_figure = markup.figure(
         lambda width: figures.error_by_hour(result, width=width),
         key="hour",
         title="Mean absolute error by hour of the local clock",
@@ -207,14 +171,14 @@ def _errors(result: Backtest) -> str:
         + ", ".join(f"{name} {by_hour[name][hour]:,.1f} MW at {hour:02d}:00" for name, hour in worst.items())
         + ".",
     )
-    hour_table = _table(
+    hour_table = markup.table(
         "Hour",
-        {f"{hour:02d}:00": _row(by_hour[name][hour] for name in models) for hour in range(24)},
+        {f"{hour:02d}:00": _row(by_hour[name][hour] for name in models) for hour in range(24)}.items(),
         models=models,
         caption="Mean absolute error by hour, MW",
         kind="figures",
     )
-    kind_figure = _figure(
+    kind_figure = markup.figure(
         lambda width: figures.error_by_day_kind(result, width=HALF if width == WIDE and paired else width),
         key="kind",
         title="Mean absolute error by type of day",
@@ -222,12 +186,12 @@ def _errors(result: Backtest) -> str:
             f"{name}: {figures.in_words(errors, names=DAY_KINDS, unit=' MW')}" for name, errors in by_kind.items()
         ),
     )
-    kind_table = _table(
+    kind_table = markup.table(
         "Type of day (number)",
         {
             f"{kind} ({days:,})": _row(by_kind[name][row] for name in models)
             for row, (kind, days) in enumerate(zip(DAY_KINDS, days_by_kind(result), strict=True))
-        },
+        }.items(),
         models=models,
         caption="Mean absolute error by type of day, MW",
         kind="figures",
@@ -242,7 +206,7 @@ def _reliability(result: Backtest) -> str:
     models = list(result.replays)
     observed = {name: 100 * reliability(result, name) for name in models}
     levels = [f"{100 * level:g} %" for level in QUANTILES]
-    chart = _figure(
+    chart = markup.figure(
         lambda width: figures.reliability_plot(result, width=width),
         key="reliability-plot",
         title="Reliability: how often the actual was at or below each quantile",
@@ -250,9 +214,9 @@ def _reliability(result: Backtest) -> str:
         + ". ".join(f"{name}: {figures.in_words(each, names=levels, unit=' %')}" for name, each in observed.items()),
         caption="On the dashed line a quantile keeps its promise; above it, it was too high, below it, too low.",
     )
-    table = _table(
+    table = markup.table(
         "Quantile",
-        {level: _row(observed[name][row] for name in models) for row, level in enumerate(levels)},
+        {level: _row(observed[name][row] for name in models) for row, level in enumerate(levels)}.items(),
         models=models,
         caption="Actuals at or below the quantile, %",
         kind="figures",
@@ -281,18 +245,8 @@ def _known(fan: Fan | None, result: Backtest | None, *, facts: Mapping[str, str]
             "tso_basis": result.tso_basis,
         }
     if known:
-        known["Versions"] = _versions()
+        known["Versions"] = markup.versions()
     return known
-
-
-def _versions() -> str:
-    found = [f"Python {platform.python_version()}"]
-    for library in LIBRARIES:
-        try:
-            found.append(f"{library} {version(library)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(found)
 
 
 def _minutes(resolution: np.timedelta64) -> str:
@@ -305,46 +259,3 @@ def _band(low: float, high: float) -> str:
 
 def _row(values: Iterable[float]) -> list[Cell]:
     return [(f"{value:,.1f}" if math.isfinite(value) else scoretable.NONE, False) for value in values]
-
-
-def _table(corner: str, rows: Mapping[str, Sequence[Cell]], *, models: Sequence[str], caption: str, kind: str) -> str:
-    """Models as columns; the row headings are markup, everything else is text."""
-    head = "".join(f'<th scope="col">{escape(model)}</th>' for model in models)
-    body = "".join(
-        f'<tr><th scope="row">{heading}</th>'
-        + "".join(f"<td><strong>{text}</strong></td>" if best else f"<td>{text}</td>" for text, best in cells)
-        + "</tr>\n"
-        for heading, cells in rows.items()
-    )
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table class="{kind}">'
-        f'<caption>{escape(caption)}</caption><thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _tiles(tiles: Mapping[str, tuple[str, str]]) -> str:
-    cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
-        for name, (value, note) in tiles.items()
-    )
-    return f'<dl class="tiles">{cells}</dl>'
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    return (
-        '<dl class="facts">'
-        + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-        + "</dl>"
-    )
-
-
-def _figure(drawn: Callable[[int], str], *, key: str, title: str, description: str, caption: str = "") -> str:
-    """The figure twice, for a page's column and for a phone's; the reader's width shows one of them."""
-    both = "".join(
-        f'<div class="{name}">{inline(drawn(width), key=f"{key}-{name}", title=title, description=description)}</div>'
-        for name, width in (("wide", WIDE), ("narrow", NARROW))
-    )
-    return (
-        f"<figure>{both}<figcaption>{escape(caption)}</figcaption></figure>" if caption else f"<figure>{both}</figure>"
-    )
