@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from gridcast.contracts import Block
 from gridcast.features import calendar
 from gridcast.market.days import Times
-from gridcast.market.zones import zone
+from gridcast.market.daytypes import day_types
+from gridcast.market.zones import Region, zone, zones
 from strategies import zone_codes
 
 NAMES = (
@@ -134,7 +136,67 @@ def test_the_seasons_of_kinds_of_days_are_seasons_on_those_days_alone() -> None:
             assert on(profile, f"season {n} on {kind}") == expected
 
 
-@pytest.mark.parametrize("code", ["DK_1", "VIC", "ES"])
+WITHOUT_REGIONS = sorted(each.code for each in zones().values() if not each.regions)
+WITH_SCHOOLS = {"AT", "BE", "DE_LU", "FR", "NL", "PL"}
+
+
+@pytest.mark.parametrize("code", ["DE_LU", "ES", "CH", "IE_SEM"])
+def test_holidays_and_working_days_count_by_the_share_of_the_people_who_have_them(code: str) -> None:
+    year = days(*[date(2024, 1, 1) + timedelta(days=n) for n in range(366)])
+    share = day_types(zone(code), year)["holiday_share"].to_numpy()
+    made = {block.name: block for block in calendar.blocks(zone(code), year)}
+    assert ((share > 0) & (share < 1)).sum() > 2
+    for name in ("holiday", "holiday_name"):
+        np.testing.assert_allclose(made[name].values.sum(axis=1), share, atol=1e-12)
+    np.testing.assert_allclose(made["weekday"].values.sum(axis=1), 1 - share, atol=1e-12)
+
+
+def test_a_regional_holiday_counts_by_name_and_the_friday_after_as_a_bridge_of_as_many_people() -> None:
+    made = blocks("DE_LU", "2024-05-30", "2024-05-31", "2024-08-15", "2024-10-03")
+    corpus, bridge = on(made["holiday_name"], "Corpus Christi, working day"), on(made["around_holiday"], "bridge")
+    assert corpus == pytest.approx([bridge[1], 0, 0, 0])
+    assert 0.6 < bridge[1] < 0.7
+    assert on(made["holiday"], "holiday, working day")[3] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("code", WITHOUT_REGIONS)
+def test_a_zone_without_regions_has_whole_days_and_no_schools(code: str) -> None:
+    made = blocks(code, *[date(2024, 1, 1) + timedelta(days=n) for n in range(366)])
+    assert "school" not in made
+    for name in ("weekday", "holiday", "around_holiday", "christmas", "christmas_day", "holiday_name"):
+        assert set(np.unique(made[name].values)) <= {0, 1}
+
+
+@pytest.mark.parametrize("code", ["DK_1", "VIC"])
+def test_regions_with_the_zones_own_calendar_leave_the_design_as_it_is(code: str) -> None:
+    year = days(*[date(2019, 7, 1) + timedelta(days=n) for n in range(1000)])
+    own = replace(zone(code), regions=(Region(zone(code).country, zone(code).subdivision, 1.0),))
+    plain, split = calendar.blocks(zone(code), year), calendar.blocks(own, year)
+    for one, other in zip(plain, split[: len(plain)], strict=True):
+        assert (one.name, one.columns) == (other.name, other.columns)
+        np.testing.assert_array_equal(one.values, other.values)
+    assert [block.name for block in split[len(plain) :]] == {"DK_1": [], "VIC": ["school"]}[code]
+
+
+def test_only_zones_whose_regions_have_known_school_holidays_have_a_column_of_them() -> None:
+    found = {code for code in zones() if "school" in blocks(code, "2024-01-01")}
+    assert found == WITH_SCHOOLS
+
+
+def test_school_holidays_count_on_working_days_and_are_the_usual_ones_where_they_are_not_known() -> None:
+    # Wednesday in the holidays, Saturday in the holidays, national holiday, school day, then years not known
+    made = blocks(
+        "FR", "2018-08-01", "2018-08-04", "2018-08-15", "2018-06-13", "2015-08-05", "2016-12-30", "2015-06-17"
+    )
+    school = on(made["school"], "school holidays, working day")
+    assert school[:6] == pytest.approx([1, 0, 0, 0, 1, 1])
+    assert school[6] == pytest.approx(0, abs=0.01)
+    winter = [on(blocks("FR", f"{year}-02-17")["school"], "school holidays, working day")[0] for year in (2015, 2016)]
+    assert winter[0] == winter[1]
+    assert 0 < winter[0] < 1
+
+
+@pytest.mark.parametrize("code", ["DK_1", "VIC", "SE_3"])
 def test_every_day_is_ordinary_a_holiday_or_a_bridge(code: str) -> None:
     year = days(*[date(2024, 1, 1) + timedelta(days=n) for n in range(366)])
     kinds = calendar.day_kind(zone(code), year)

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from gridcast.errors import ConfigError
 from gridcast.market.daytypes import DAY_TYPES, day_types
-from gridcast.market.zones import zone, zones
+from gridcast.market.zones import Region, zone, zones
 
 every_zone = pytest.mark.parametrize("zone_", zones().values(), ids=lambda zone_: zone_.code)
 YEARS = np.arange("2006-01-01", "2032-01-01", dtype="datetime64[D]")
@@ -150,6 +150,97 @@ def test_a_days_type_does_not_depend_on_the_days_asked_with_it_nor_on_their_orde
         assert_frame_equal(asked, pl.concat(alone))
 
 
+@pytest.mark.parametrize(
+    ("code", "day", "name", "share"),
+    [
+        ("DE_LU", "2024-10-31", "Reformation Day", 0.309),  # BB HB HH MV NI SH SN ST TH: 26271 of 84959
+        ("DE_LU", "2016-10-31", "Reformation Day", 0.148),  # BB MV SN ST TH; the four in the north have it since 2018
+        ("DE_LU", "2024-06-23", "National Day", 0.008),  # Luxembourg's
+        ("ES", "2018-03-29", "Maundy Thursday", 0.693),  # all but Catalonia, Valencia, Cantabria (by the library)
+        ("ES", "2018-05-02", "Madrid Day", 0.154),
+        ("FR", "2018-03-30", "Good Friday", 0.046),  # Alsace-Moselle
+        ("GB", "2018-01-02", "New Year Holiday", 0.084),  # Scotland
+        ("IE_SEM", "2018-07-12", "Battle of the Boyne", 0.271),
+        ("IT_CSUD", "2018-06-29", "Saints Peter and Paul's Day", 0.204),  # Rome
+    ],
+)
+def test_a_holiday_that_some_regions_have_is_no_national_one_but_has_a_name_and_a_share(code, day, name, share):
+    found = day_type(code, day)
+    assert (found["holiday"], found["regional"]) == (None, name)
+    assert found["holiday_share"] == pytest.approx(share, abs=0.0006)
+
+
+def test_a_holiday_of_the_zones_calendar_that_some_regions_lack_keeps_its_name_with_a_share_below_one():
+    easter = day_type("GB", "2018-04-02")
+    assert (easter["holiday"], easter["regional"]) == ("Easter Monday", None)
+    assert easter["holiday_share"] == pytest.approx((56500 + 3130) / (56500 + 3130 + 5450))
+    assert day_type("DE_LU", "2024-05-01")["holiday_share"] == 1
+
+
+def test_a_friday_after_a_regional_holiday_is_a_bridge_for_the_people_who_had_it():
+    friday = day_type("DE_LU", "2024-05-31")  # after Corpus Christi
+    thursday = day_type("DE_LU", "2024-05-30")
+    assert (friday["bridge"], friday["after"]) == (False, False)
+    assert friday["bridge_share"] == friday["after_share"] == pytest.approx(thursday["holiday_share"])
+    assert day_type("DE_LU", "2024-05-29")["before_share"] == pytest.approx(thursday["holiday_share"])
+
+
+@every_zone
+def test_shares_lie_between_none_and_all_and_without_regions_they_are_the_flags(zone_):
+    types = day_types(zone_, YEARS).with_columns(national=pl.col("holiday").is_not_null())
+    pairs = [("holiday_share", "national"), *((f"{flag}_share", flag) for flag in ("bridge", "before", "after"))]
+    for share, flag in pairs:
+        assert types[share].is_between(0, 1).all()
+        if not zone_.regions:
+            assert (types[share] == types[flag].cast(pl.Float64)).all()
+    assert types["school_share"].drop_nulls().is_between(0, 1).all()
+    assert types["school_share"].is_null().all() or zone_.regions
+    assert (types["regional"].is_null() | (types["holiday"].is_null() & (types["holiday_share"] > 0))).all()
+
+
+def test_regions_with_the_zones_own_calendar_change_nothing():
+    one = zone("DK_1")
+    split = replace(one, regions=(Region("DK", None, 0.3), Region("DK", None, 0.7)))
+    assert_frame_equal(day_types(one, YEARS), day_types(split, YEARS))
+
+
+@given(st.sampled_from(["DE_LU", "ES", "FR", "IE_SEM", "CH"]), st.dates(date(2006, 1, 1), date(2029, 12, 31)))
+def test_a_days_shares_are_the_weights_of_the_regions_that_have_it(code, day):
+    here, there = zone(code), np.array([day], "datetime64[D]")
+    found = day_types(here, there).row(0, named=True)
+    alone = [
+        day_types(replace(here, country=r.country, subdivision=r.subdivision, regions=()), there).row(0, named=True)
+        for r in here.regions
+    ]
+    for share, has in [
+        ("holiday_share", [each["holiday"] is not None for each in alone]),
+        *((f"{flag}_share", [each[flag] for each in alone]) for flag in ("bridge", "before", "after")),
+    ]:
+        weights = [region.weight for region, yes in zip(here.regions, has, strict=True) if yes]
+        assert found[share] == pytest.approx(sum(weights), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("code", "day", "share"),
+    [
+        ("FR", "2018-02-14", 16900 / 62000),  # zone A alone, of those whose calendar is known
+        ("FR", "2018-08-01", 1),
+        ("FR", "2018-06-13", 0),
+        ("FR", "2017-08-01", None),  # the library's calendar begins in December 2017
+        ("AT", "2019-08-01", None),
+        ("DE_LU", "2020-08-03", 1 - 1628 / 84298),  # back to school in MV alone
+        ("PL", "2024-07-10", 1),
+        ("NL", "2024-05-02", 1),
+        ("BE", "2024-07-03", 6900 / 11680),  # the French community's summer begins and ends a week later
+        ("DK_1", "2024-07-10", None),
+        ("VIC", "2026-01-10", None),
+    ],
+)
+def test_the_share_of_closed_schools_is_known_where_the_library_knows_it(code, day, share):
+    found = day_type(code, day)["school_share"]
+    assert found == (None if share is None else pytest.approx(share, abs=0.01))
+
+
 def test_one_name_is_chosen_where_two_holidays_fall_on_one_day():
     assert day_type("DE_LU", "2008-05-01")["holiday"] == "Ascension Day"
     assert day_type("VIC", "2011-04-25")["holiday"] == "ANZAC Day"
@@ -169,6 +260,12 @@ def test_a_country_without_a_calendar_is_named_with_a_remedy(country, subdivisio
     with pytest.raises(ConfigError, match=country) as caught:
         day_types(nowhere, YEARS[:1])
     assert (caught.value.country, caught.value.subdivision) == (country, subdivision)
+
+
+def test_a_region_without_a_calendar_is_named():
+    nowhere = replace(zone("DK_1"), regions=(Region("DK", None, 0.5), Region("DE", "XY", 0.5)))
+    with pytest.raises(ConfigError, match="DE, XY"):
+        day_types(nowhere, YEARS[:1])
 
 
 def test_4000_days_take_less_than_50_ms_once_the_calendar_is_known():

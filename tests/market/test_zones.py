@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gridcast.errors import ConfigError, UnknownZone
-from gridcast.market.zones import eic_check_character, zone, zones
+from gridcast.market.zones import Region, eic_check_character, zone, zones
 
 ZONES = tuple(zones().values())
 every_zone = pytest.mark.parametrize("zone_", ZONES, ids=lambda zone_: zone_.code)
@@ -66,6 +66,21 @@ def test_weather_points_lie_in_the_zones_part_of_the_world_and_their_weights_sum
         assert west <= point.longitude <= east, point
 
 
+@every_zone
+def test_regions_differ_from_each_other_and_their_weights_sum_to_one(zone_):
+    if zone_.regions:
+        assert sum(region.weight for region in zone_.regions) == pytest.approx(1, abs=1e-12)
+        assert all(region.weight > 0 for region in zone_.regions)
+        assert len({(region.country, region.subdivision) for region in zone_.regions}) == len(zone_.regions)
+
+
+def test_zones_have_regions_where_public_or_school_holidays_differ_within_them():
+    by_holiday, by_school = {"CH", "DE_LU", "ES", "FR", "GB", "IE_SEM", "PT"}, {"AT", "BE", "NL", "PL"}
+    assert {z.code for z in ZONES if z.regions and z.country != "IT"} == by_holiday | by_school
+    assert all(z.regions for z in ZONES if z.country == "IT")
+    assert Region("GB", "NIR", pytest.approx(0.27, abs=0.01)) in zone("IE_SEM").regions
+
+
 def test_weather_points_of_one_country_do_not_share_a_place():
     places = [(p.latitude, p.longitude) for zone_ in ZONES if not zone_.members for p in zone_.weather_points]
     assert len(set(places)) == len(places)
@@ -97,6 +112,25 @@ def test_denmark_is_the_sum_of_its_zones_by_load_without_a_gate():
 
 def test_the_operators_forecast_is_no_input_where_it_is_refreshed_after_the_issue():
     assert {zone_.code for zone_ in ZONES if not zone_.tso_input} == {"DK", "DK_1", "DK_2", "FI"}
+
+
+def test_denmark_has_a_second_source_and_files_have_none():
+    sources = {zone_.code: zone_.sources for zone_ in ZONES}
+    assert {code for code, names in sources.items() if names == ("entsoe", "energidata")} == {"DK", "DK_1", "DK_2"}
+    assert {code for code, names in sources.items() if not names} == {"GB", "IE_SEM", "VIC"}
+    assert {names for names in sources.values() if len(names) == 1} == {("entsoe",)}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("", ()), ('sources = ["energidata", "entsoe"]', ("energidata", "entsoe")), ("sources = []", ())],
+)
+def test_a_user_names_the_sources_of_a_zone_best_first(written, line, expected):
+    text = f'[TOWN]\nname = "Town"\ncountry = "DK"\nmarket_tz = "Europe/Copenhagen"\n{line}\n'
+    portfolio = '[ALL]\nname = "All"\nmembers = ["SE_4", "DK_2", "TOWN"]\nmarket_tz = "Europe/Copenhagen"\n'
+    file = written(text + portfolio + 'local_tz = "Europe/Copenhagen"\ncountry = "DK"\n')
+    assert zone("TOWN", user_file=file).sources == expected
+    assert zone("ALL", user_file=file).sources == ("entsoe", "energidata")
 
 
 def test_zones_without_a_live_source_come_as_files_only():
@@ -186,6 +220,7 @@ def test_a_users_zone_may_set_every_key(written):
     issue_time = 09:30:00
     tso_input = false
     files_only = false
+    regions = [{ weight = 6 }, { subdivision = "SA", weight = 1 }, { country = "NZ", weight = 1 }]
     weather_points = [
         { name = "Perth", latitude = -31.95, longitude = 115.86, weight = 3 },
         { name = "Albany", latitude = -35, longitude = 117.88, weight = 1 },
@@ -195,6 +230,7 @@ def test_a_users_zone_may_set_every_key(written):
     assert (west.subdivision, west.gate_closure, str(west.issue_time)) == ("WA", None, "09:30:00")
     assert not west.tso_input
     assert not west.files_only
+    assert west.regions == (Region("AU", "WA", 0.75), Region("AU", "SA", 0.125), Region("NZ", None, 0.125))
     assert [point.weight for point in west.weather_points] == [0.75, 0.25]
 
 
@@ -208,6 +244,16 @@ def test_a_portfolio_takes_what_its_members_share_and_mixes_their_weather_by_wei
     assert sum(point.weight for point in portfolio.weather_points) == pytest.approx(1)
     assert portfolio.files_only
     assert not portfolio.tso_input
+
+
+def test_a_portfolio_mixes_its_members_regions_by_weight_and_a_member_without_any_is_one_region(written):
+    town = TOWN + 'regions = [{ weight = 1 }, { country = "SE", weight = 3 }]\n'
+    text = '[ALL]\nname = "All"\nmembers = ["TOWN", "DK_1"]\n'
+    weighted = zone("ALL", user_file=written(text + "member_weights = [1, 1]\n" + town))
+    assert weighted.regions == (Region("DK", None, 0.125), Region("SE", None, 0.375), Region("DK", None, 0.5))
+    assert zone("ALL", user_file=written(text + town)).regions == ()
+    own = text + 'member_weights = [1, 1]\nregions = [{ country = "NO", weight = 5 }]\n' + town
+    assert zone("ALL", user_file=written(own)).regions == (Region("NO", None, 1.0),)
 
 
 def test_a_portfolio_without_weights_has_no_weather_of_its_own(written):
@@ -256,6 +302,14 @@ ALL = '[ALL]\nname = "All"\n'
         (TOWN + f"weather_points = [{POINT.replace('latitude', 'lat')}]", "weather_points[1].lat", "latitude"),
         (TOWN + f"weather_points = [{POINT.replace('name', 'nmae')}]", "weather_points[1].nmae", "name"),
         (TOWN + "weather_points = [{ latitude = 55, longitude = 12, weight = 1 }]", "weather_points[1].name", "name"),
+        (TOWN + "regions = 5", "regions", "country"),
+        (TOWN + "regions = [5]", "regions", "country"),
+        (TOWN + 'regions = [{ subdivision = "BY" }]', "regions[1].weight", "above 0"),
+        (TOWN + "regions = [{ weight = 1 }, { weight = -1 }]", "regions[2].weight", "above 0"),
+        (TOWN + "regions = [{ weight = 1, subdivision = 3 }]", "regions[1].subdivision", "write subdivision"),
+        (TOWN + 'regions = [{ weight = 1, country = " " }]', "regions[1].country", "write country"),
+        (TOWN + 'regions = [{ weight = 1, regoin = "BY" }]', "regions[1].regoin", "keys are"),
+        (TOWN + 'regions = [{ weight = 1 }, { country = "DK", weight = 1 }]', "regions", "once"),
         (ALL + 'members = ["dk1"]', "members", "DK_1"),
         (ALL + 'members = ["qqqqqqqq"]', "members", "gridcast zones"),
         (ALL + 'members = ["ALL"]', "members", "no portfolios"),

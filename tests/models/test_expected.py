@@ -166,7 +166,7 @@ def test_less_than_a_year_leaves_the_seasons_alone(learned: tuple[Design, Expect
     assert expected.penalty(train)["season"] < 1
     young = replace(train, target=np.where(np.arange(len(train.target)) < 300 * 24, train.target, np.nan))
     tight = expected.penalty(young)
-    assert [kind for kind in tight if tight[kind] > 1000] == ["season", "week_profile", "vacation"]
+    assert [kind for kind in tight if tight[kind] > 1000] == ["season", "week_profile", "vacation", "school"]
 
 
 def test_age_halves_the_weight_and_folds_are_blocks_of_four_weeks(learned: tuple[Design, Expected]) -> None:

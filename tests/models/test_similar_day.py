@@ -13,7 +13,7 @@ from gridcast.contracts import LOAD, MEDIAN, Design
 from gridcast.errors import TooLittleHistory
 from gridcast.features.design import design, with_target
 from gridcast.market.days import instant, origins
-from gridcast.market.zones import zone
+from gridcast.market.zones import Region, zone
 from gridcast.models.similar_day import SimilarDay
 from gridcast.sources import demo, tabular
 from gridcast.store import snapshot
@@ -67,6 +67,14 @@ def test_each_kind_of_day_is_forecast_from_its_like_with_holidays_as_sundays_and
     assert set(kinds) == set(LEVELS)
     assert {date(2018, 5, 10), BRIDGE, date(2018, 5, 21)} <= set(days.astype(object))
     np.testing.assert_allclose(megawatts, [LEVELS[each] for each in kinds], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("danes", "like"), [(0.6, "sunday"), (0.4, "friday")])
+def test_a_holiday_is_like_a_sunday_where_most_people_have_it(rows, danes, like):
+    prayer_day = design_of(rows, date(2018, 4, 27), date(2018, 4, 28))
+    mixed = replace(DK_1, regions=(Region("DK", None, danes), Region("SE", None, 1 - danes)))
+    megawatts = np.exp(SimilarDay().point(replace(prayer_day, zone=mixed))[prayer_day.wanted_rows])
+    np.testing.assert_allclose(megawatts, LEVELS[like], rtol=1e-9)
 
 
 def test_where_no_day_is_similar_every_known_day_counts(rows):

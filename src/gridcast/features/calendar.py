@@ -24,8 +24,24 @@ _VACATION_WIDTH = 6.0
 @lru_cache(maxsize=64)
 def _vocabulary(zone: BiddingZone) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the public holidays and of the special days that the zone ever has: the same columns in every design."""
-    days = day_types(zone, np.arange(np.datetime64(_NAMES_FROM), np.datetime64(_NAMES_TO)))
-    return tuple(sorted(days["holiday"].drop_nulls().unique())), tuple(sorted(days["special"].drop_nulls().unique()))
+    days = _all_days(zone)
+    holidays = pl.concat([days["holiday"], days["regional"]])
+    return tuple(sorted(holidays.drop_nulls().unique())), tuple(sorted(days["special"].drop_nulls().unique()))
+
+
+@lru_cache(maxsize=64)
+def _usual_school(zone: BiddingZone) -> Floats | None:
+    """The mean share whose schools are closed on each day of the year [366], of the years known; None if none is."""
+    known = _all_days(zone).drop_nulls("school_share")
+    if not len(known):
+        return None
+    of_day = known.group_by(pl.col("day").dt.ordinal_day().alias("n")).agg(pl.col("school_share").mean()).sort("n")
+    usual = np.interp(np.arange(1, 367), of_day["n"].to_numpy(), of_day["school_share"].to_numpy())
+    return np.asarray(usual, np.float64)
+
+
+def _all_days(zone: BiddingZone) -> pl.DataFrame:
+    return day_types(zone, np.arange(np.datetime64(_NAMES_FROM), np.datetime64(_NAMES_TO)))
 
 
 def day_kind(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
@@ -38,7 +54,9 @@ def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
     """Calendar columns of the given local days, [N, K] a block.
 
     Holidays count by name and by whether they fall on a working day, so that each one's effect is learned and a name
-    that was never seen falls back on the effect of holidays at large.
+    that was never seen falls back on the effect of holidays at large. They count by the share of the people who have
+    them: 1 is all the zone. The block ``school`` is there where the zone's school holidays are known for some years;
+    in the others they are the usual ones of the day of the year.
     """
     unique, back = np.unique(days, return_inverse=True)
     return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, unique))
@@ -47,36 +65,43 @@ def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
 def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
     kinds = day_types(zone, days)
     weekday = kinds["weekday"].to_numpy()
-    holiday = kinds["holiday"].is_not_null().to_numpy()
-    working, rest = weekday < 5, (weekday >= 5) | holiday
+    holiday = kinds["holiday_share"].to_numpy()
+    at_work = 1 - holiday
+    working = weekday < 5
     yearday = kinds.select(pl.col("day").dt.ordinal_day()).to_series().to_numpy()
     angle = 2 * np.pi * yearday / 365.25
     season = np.stack([turn(k * angle) for k in (1, 2, 3, 4) for turn in (np.sin, np.cos)], axis=1)
     month_day = list(zip(kinds["day"].dt.month(), kinds["day"].dt.day(), strict=True))
     distance = np.abs(yearday[:, None] - np.array(_VACATION_CENTRES))
     bumps = np.exp(-0.5 * (np.minimum(distance, 365.25 - distance) / _VACATION_WIDTH) ** 2)
-    between = kinds["christmas"].to_numpy() & ~holiday
+    between = kinds["christmas"].to_numpy() * at_work
+    usual = _usual_school(zone)
 
     def columns(name: str, pairs: Mapping[str, NDArray[np.bool_] | Floats]) -> Block:
         return Block(name, tuple(pairs), np.stack([values.astype(np.float64) for values in pairs.values()], axis=1))
 
-    def by_name(name: str, field: str, *, names: tuple[str, ...]) -> list[Block]:
+    def by_name(name: str, field: pl.Expr, *, names: tuple[str, ...], share: Floats) -> list[Block]:
         if not names:
             return []
-        is_name = {each: (kinds[field] == each).fill_null(value=False).to_numpy() for each in names}
+        named = kinds.select(field).to_series()
+        shares = {each: (named == each).fill_null(value=False).to_numpy() * share for each in names}
         return [
             columns(
                 name,
-                {f"{each}, working day": flag & working for each, flag in is_name.items()}
-                | {f"{each}, weekend": flag & ~working for each, flag in is_name.items()},
+                {f"{each}, working day": values * working for each, values in shares.items()}
+                | {f"{each}, weekend": values * ~working for each, values in shares.items()},
             )
         ]
 
     holidays, specials = _vocabulary(zone)
+    school = []
+    if usual is not None:
+        closed = kinds["school_share"].fill_null(pl.Series(usual[yearday - 1])).to_numpy()
+        school = [columns("school", {"school holidays, working day": closed * working * at_work})]
     profile = {
         f"season {n} on {kind}": season[:, n] * flag
         for kind, flag in {
-            "rest days": rest,
+            "rest days": np.where(working, holiday, 1.0),
             "Saturdays": weekday == 5,
             "Fridays": weekday == 4,
             "Mondays": weekday == 0,
@@ -85,16 +110,16 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
     }
     return [
         columns("constant", {"constant": np.ones(len(days))}),
-        columns("weekday", {f"weekday {n}": (weekday == n) & ~holiday for n in range(7)}),
+        columns("weekday", {f"weekday {n}": (weekday == n) * at_work for n in range(7)}),
         columns("season", {f"season {n}": season[:, n] for n in range(season.shape[1])}),
         columns("week_profile", profile),
         columns(
             "holiday",
-            {"holiday, working day": holiday & working}
-            | {f"holiday, weekday {n}": holiday & (weekday == n) for n in (5, 6)},
+            {"holiday, working day": holiday * working}
+            | {f"holiday, weekday {n}": holiday * (weekday == n) for n in (5, 6)},
         ),
-        columns("around_holiday", {name: kinds[name].to_numpy() for name in ("bridge", "before", "after")}),
-        columns("christmas", {"between, working day": between & working, "between, weekend": between & ~working}),
+        columns("around_holiday", {name: kinds[f"{name}_share"].to_numpy() for name in ("bridge", "before", "after")}),
+        columns("christmas", {"between, working day": between * working, "between, weekend": between * ~working}),
         columns(
             "christmas_day",
             {
@@ -103,6 +128,7 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
             },
         ),
         columns("vacation", {f"year day {centre}": bumps[:, n] for n, centre in enumerate(_VACATION_CENTRES)}),
-        *by_name("holiday_name", "holiday", names=holidays),
-        *by_name("special_day", "special", names=specials),
+        *by_name("holiday_name", pl.coalesce("holiday", "regional"), names=holidays, share=holiday),
+        *by_name("special_day", pl.col("special"), names=specials, share=np.ones(len(days))),
+        *school,
     ]

@@ -5,7 +5,9 @@ A user's own zones and portfolios come from a TOML file of the same shape, one t
     [TOWN]                              # a zone of one's own: its load comes from files
     name = "Our town"
     country = "DK"                      # holiday calendar, with an optional subdivision
+    regions = [{ weight = 3 }, { country = "SE", weight = 1 }]   # whose holidays its people have, where they differ
     market_tz = "Europe/Copenhagen"     # local_tz is the same unless given
+    sources = []                        # live sources of the load, best first; default ["entsoe"] where there is an eic
     issue_time = "09:30"                # default 11:00; gate_closure = "12:00" is the default, or "none"
     weather_points = [{ name = "Town", latitude = 55.7, longitude = 12.6, weight = 1 }]
 
@@ -41,6 +43,7 @@ Value = TypeVar("Value")
 
 DEFAULT_GATE = time(12)
 DEFAULT_ISSUE = time(11)
+DEFAULT_SOURCES = ("entsoe",)
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,25 @@ class WeatherPoint:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of the zone with a holiday calendar of its own; the weights of a zone, shares of its people, sum to 1."""
+
+    country: str
+    subdivision: str | None
+    weight: float
+
+
+@dataclass(frozen=True)
 class BiddingZone:
     """A zone and its clocks.
 
     ``market_tz`` sets the delivery day and the gate, ``local_tz`` how people live (profiles, holidays, lags).
     ``gate_closure`` and ``issue_time`` are wall-clock times of ``market_tz`` on the day before delivery; a country has
-    no gate. ``country`` and ``subdivision`` name the holiday calendar. ``members`` are the zones that a portfolio or
-    country is the sum of, ``member_weights`` their shares of its load (sum 1; empty where unknown). ``tso_input`` says
-    whether the operator's published forecast is an honest day-ahead input, ``files_only`` that no live source serves
-    the load.
+    no gate. ``country`` and ``subdivision`` name the holiday calendar; ``regions`` are the calendars of its people
+    where they differ, else empty. ``members`` are the zones that a portfolio or country is the sum of,
+    ``member_weights`` their shares of its load (sum 1; empty where unknown). ``tso_input`` says whether the operator's
+    published forecast is an honest day-ahead input, ``files_only`` that no live source serves the load. ``sources``
+    are the live sources of its load, best first: what one of them has not, the next is asked for.
     """
 
     code: str
@@ -76,6 +89,7 @@ class BiddingZone:
     local_tz: str
     eic: str | None = None
     subdivision: str | None = None
+    regions: tuple[Region, ...] = ()
     gate_closure: time | None = DEFAULT_GATE
     issue_time: time = DEFAULT_ISSUE
     weather_points: tuple[WeatherPoint, ...] = ()
@@ -83,6 +97,7 @@ class BiddingZone:
     member_weights: tuple[float, ...] = ()
     tso_input: bool = True
     files_only: bool = False
+    sources: tuple[str, ...] = DEFAULT_SOURCES
 
     @property
     def market_zone(self) -> ZoneInfo:
@@ -201,30 +216,36 @@ def _parse(text: str, *, where: str, known: Mapping[str, BiddingZone]) -> dict[s
 
 _COMMON_KEYS = frozenset(
     {"name", "country", "subdivision", "market_tz", "local_tz", "eic", "gate_closure", "issue_time", "weather_points"}
-    | {"tso_input", "files_only"}
+    | {"regions", "tso_input", "files_only", "sources"}
 )
 _POINT_KEYS = frozenset({"name", "latitude", "longitude", "weight"})
+_REGION_KEYS = frozenset({"country", "subdivision", "weight"})
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def _plain_zone(table: _Table) -> BiddingZone:
     table.check_keys(_COMMON_KEYS)
+    country, subdivision = table.text("country"), table.optional_text("subdivision")
     market_tz = table.time_zone("market_tz")
     eic = table.eic()
+    files_only = table.flag("files_only", eic is None)
     return BiddingZone(
         code=table.zone,
         name=table.text("name"),
-        country=table.text("country"),
+        country=country,
         market_tz=market_tz,
         local_tz=table.time_zone("local_tz", market_tz),
         eic=eic,
-        subdivision=table.optional_text("subdivision"),
+        subdivision=subdivision,
+        regions=table.regions(Region(country, subdivision, 1.0)),
         gate_closure=table.gate(DEFAULT_GATE),
         issue_time=table.clock("issue_time", DEFAULT_ISSUE),
         weather_points=table.weather_points(),
         tso_input=table.flag("tso_input", True),
-        files_only=table.flag("files_only", eic is None),
+        files_only=files_only,
+        sources=table.sources(() if files_only else DEFAULT_SOURCES),
     )
 
 
@@ -241,7 +262,15 @@ def _portfolio(table: _Table, known: Mapping[str, BiddingZone]) -> BiddingZone:
         )
     shared_country = _shared(part.country for part in parts)
     country = table.text("country", shared_country)
-    subdivision = _shared(part.subdivision for part in parts) if country == shared_country else None
+    shared_subdivision = _shared(part.subdivision for part in parts) if country == shared_country else None
+    subdivision = table.optional_text("subdivision", shared_subdivision)
+    regions = table.regions(Region(country, subdivision, 1.0))
+    if not regions and weights and any(part.regions for part in parts):
+        regions = tuple(
+            replace(region, weight=region.weight * weight)
+            for part, weight in zip(parts, weights, strict=True)
+            for region in part.regions or (Region(part.country, part.subdivision, 1.0),)
+        )
     return BiddingZone(
         code=table.zone,
         name=table.text("name"),
@@ -249,7 +278,8 @@ def _portfolio(table: _Table, known: Mapping[str, BiddingZone]) -> BiddingZone:
         market_tz=table.time_zone("market_tz", _shared(part.market_tz for part in parts)),
         local_tz=table.time_zone("local_tz", _shared(part.local_tz for part in parts)),
         eic=table.eic(),
-        subdivision=table.optional_text("subdivision", subdivision),
+        subdivision=subdivision,
+        regions=regions,
         gate_closure=table.gate(None),
         issue_time=table.clock("issue_time", _shared(part.issue_time for part in parts)),
         weather_points=points,
@@ -257,6 +287,7 @@ def _portfolio(table: _Table, known: Mapping[str, BiddingZone]) -> BiddingZone:
         member_weights=weights,
         tso_input=table.flag("tso_input", all(part.tso_input for part in parts)),
         files_only=table.flag("files_only", any(part.files_only for part in parts)),
+        sources=table.sources(tuple(dict.fromkeys(name for part in parts for name in part.sources))),
     )
 
 
@@ -269,9 +300,10 @@ def _shared(values: Iterable[Value]) -> Value | None:
 class _Table:
     """One zone's table of a TOML file: reads typed keys, and says file, zone, key and remedy where one is wrong."""
 
-    def __init__(self, raw: object, *, file: str, zone: str) -> None:
+    def __init__(self, raw: object, *, file: str, zone: str, below: str = "") -> None:
         self.file = file
         self.zone = zone
+        self.below = below
         if not isinstance(raw, dict):
             raise ConfigError(
                 f"{file} has the key {zone!r} outside any zone",
@@ -283,6 +315,7 @@ class _Table:
         self.raw: dict[str, Any] = raw
 
     def wrong(self, key: str, what: str, *, remedy: str) -> ConfigError:
+        key = self.below + key
         return ConfigError(
             f"{self.file}, zone {self.zone}, {key}: {what}", remedy=remedy, file=self.file, zone=self.zone, key=key
         )
@@ -361,14 +394,35 @@ class _Table:
         remedy = f"write degrees from -{limit} to {limit}, {positive} positive"
         return self.number(key, value, low=-limit, high=limit, remedy=remedy)
 
+    def tables(self, key: str, *, example: str) -> list[dict[str, object]]:
+        """A list of tables, empty where the key is absent."""
+        raw = self.raw.get(key, [])
+        if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
+            raise self.wrong(key, "not a list of tables", remedy=f"write {key} = [{example}]")
+        return raw
+
+    def regions(self, own: Region) -> tuple[Region, ...]:
+        """The regions; ``own`` is the zone's calendar, which one without a name has."""
+        raw = self.tables("regions", example='{ weight = 3 }, { country = "SE", weight = 1 }')
+        regions = [
+            _Table(each, file=self.file, zone=self.zone, below=f"regions[{number}].").region(own)
+            for number, each in enumerate(raw, start=1)
+        ]
+        if len({(region.country, region.subdivision) for region in regions}) < len(regions):
+            raise self.wrong("regions", "a region stands twice", remedy="name each once; one, the rest, needs no name")
+        shares = _normalised([region.weight for region in regions])
+        return tuple(replace(region, weight=share) for region, share in zip(regions, shares, strict=True))
+
+    def region(self, own: Region) -> Region:
+        """This table as a region, with its weight as written."""
+        self.check_keys(_REGION_KEYS)
+        weight = self.weight("weight", self.raw.get("weight"))
+        if self.raw.keys() == {"weight"}:
+            return replace(own, weight=weight)
+        return Region(self.text("country", own.country), self.optional_text("subdivision"), weight)
+
     def weather_points(self) -> tuple[WeatherPoint, ...]:
-        raw = self.raw.get("weather_points", [])
-        if not isinstance(raw, list) or not all(isinstance(point, dict) for point in raw):
-            raise self.wrong(
-                "weather_points",
-                "not a list of tables",
-                remedy='write [{ name = "...", latitude = 55.7, longitude = 12.6, weight = 1 }]',
-            )
+        raw = self.tables("weather_points", example='{ name = "...", latitude = 55.7, longitude = 12.6, weight = 1 }')
         points = [self.weather_point(point, number=number) for number, point in enumerate(raw, start=1)]
         shares = _normalised([point.weight for point in points])
         return tuple(replace(point, weight=share) for point, share in zip(points, shares, strict=True))
@@ -402,6 +456,14 @@ class _Table:
                 inner = ", ".join(known[name].members)
                 raise self.wrong("members", f"{name} is itself a sum of zones", remedy=f"name {inner} instead")
         return [known[name] for name in names]
+
+    def sources(self, default: tuple[str, ...]) -> tuple[str, ...]:
+        raw = self.raw.get("sources", list(default))
+        if not isinstance(raw, list) or not all(isinstance(name, str) and _SOURCE.fullmatch(name) for name in raw):
+            raise self.wrong("sources", "not a list of sources", remedy='write sources = ["entsoe", "energidata"]')
+        if len(set(raw)) < len(raw):
+            raise self.wrong("sources", "a source stands twice", remedy="name each once, the best first")
+        return tuple(raw)
 
     def member_weights(self, count: int) -> tuple[float, ...]:
         raw = self.raw.get("member_weights")

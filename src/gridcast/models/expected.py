@@ -40,11 +40,12 @@ _PENALTY = {
     "vacation": 6.0,
     "holiday_name": 0.5,
     "special_day": 0.3,
+    "school": 0.5,
     "weather": 0.3,
     "load": 0.1,
     "tso": 0.1,
 }
-_SEASONAL = ("season", "week_profile", "vacation")
+_SEASONAL = ("season", "week_profile", "vacation", "school")
 _UNSEEN = 1e5
 _DEGREES = 10.0
 """Unit of temperature columns, °C."""

@@ -1,7 +1,8 @@
 """`similar_day`: what the load was at this clock on the latest days of the same kind, brought to today's level.
 
 What a dispatcher does with a calendar and a pencil: nothing is learned but the bands. Days are Mondays, Tuesdays to
-Thursdays, Fridays, Saturdays and Sundays; a public holiday counts as a Sunday, a bridge day as a Saturday.
+Thursdays, Fridays, Saturdays and Sundays; a public holiday of most people counts as a Sunday, a bridge day of theirs
+as a Saturday.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def _day_classes(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
     span = np.arange(days.min(), days.max() + 1)
     kinds = day_types(zone, span)
     by_weekday = _CLASS_OF_WEEKDAY[kinds["weekday"].to_numpy()]
-    classes = np.where(kinds["holiday"].is_not_null(), _SUNDAY, np.where(kinds["bridge"], _SATURDAY, by_weekday))
+    holiday, bridge = kinds["holiday_share"] > 0.5, kinds["bridge_share"] > 0.5
+    classes = np.where(holiday, _SUNDAY, np.where(bridge, _SATURDAY, by_weekday))
     return np.asarray(classes[(days - span[0]).astype(np.intp)], np.intp)
 
 
