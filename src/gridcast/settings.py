@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from gridcast import models
 from gridcast.errors import ConfigError
 from gridcast.market.days import Task
+from gridcast.sources.endpoints import Endpoints, check
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -84,7 +86,12 @@ class Settings(BaseSettings):
         database_url: ``GRIDCAST_DATABASE_URL``; by default SQLite in the home.
         entsoe_api_key_file: ``ENTSOE_API_KEY_FILE``, a file that holds the key below.
         entsoe_api_key: ``ENTSOE_API_KEY``, or what the file holds.
-        openmeteo_api_key: ``OPENMETEO_API_KEY``; the free service needs none.
+        entsoe_url: ``GRIDCAST_ENTSOE_URL``, the web service's address, should ENTSO-E move it again.
+        entsoe_user: ``ENTSOE_USER``, an account of the Transparency Platform, for its File Library.
+        entsoe_password: ``ENTSOE_PASSWORD``, that account's.
+        openmeteo_api_key: ``OPENMETEO_API_KEY``, a customer's; the free service needs none.
+        openmeteo_model: ``OPENMETEO_MODEL``, the weather model to ask for; one, and always the same.
+        simulator: ``GRIDCAST_SIMULATOR``, a grid simulator on this machine that stands in for every provider.
         zones_file: ``GRIDCAST_ZONES``, a TOML file with zones and portfolios of your own.
     """
 
@@ -100,6 +107,15 @@ class Settings(BaseSettings):
     entsoe_api_key_file: _File | None = Field(default=None, validation_alias="ENTSOE_API_KEY_FILE")
     entsoe_api_key: SecretStr | None = Field(default_factory=_key_in_file, validation_alias="ENTSOE_API_KEY")
     openmeteo_api_key: SecretStr | None = Field(default=None, validation_alias="OPENMETEO_API_KEY")
+    openmeteo_model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")] = Field(
+        default="ecmwf_ifs", validation_alias="OPENMETEO_MODEL"
+    )
+    entsoe_url: Annotated[str, AfterValidator(check)] = Field(
+        default=Endpoints().entsoe, validation_alias="GRIDCAST_ENTSOE_URL"
+    )
+    entsoe_user: str | None = Field(default=None, validation_alias="ENTSOE_USER")
+    entsoe_password: SecretStr | None = Field(default=None, validation_alias="ENTSOE_PASSWORD")
+    simulator: str | None = Field(default=None, validation_alias="GRIDCAST_SIMULATOR")
     zones_file: _File | None = Field(default=None, validation_alias="GRIDCAST_ZONES")
 
     @model_validator(mode="after")
@@ -107,6 +123,17 @@ class Settings(BaseSettings):
         if self.entsoe_api_key_file is not None and "entsoe_api_key" in self.model_fields_set:
             raise ConfigError("both ENTSOE_API_KEY and ENTSOE_API_KEY_FILE are set", remedy="set one of them")
         return self
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the providers are.
+
+        Raises:
+            ConfigError: the simulator is not on this machine.
+        """
+        if self.simulator is not None:
+            return Endpoints.simulated(self.simulator)
+        return Endpoints(entsoe=self.entsoe_url)
 
     @property
     def models_dir(self) -> Path:
@@ -117,6 +144,11 @@ class Settings(BaseSettings):
     def raw_dir(self) -> Path:
         """Where the sources' raw answers are kept."""
         return self.home / "raw"
+
+    @property
+    def permits_file(self) -> Path:
+        """Where processes agree on who may ask a provider next."""
+        return self.home / "permits.db"
 
     @property
     def reports_dir(self) -> Path:

@@ -3,7 +3,7 @@
 `main` is the door; every command imports what it needs when it runs.
 """
 
-from gridcast.cli import data, forecasting
+from gridcast.cli import data, forecasting, keeping, simulating, snapshots
 from gridcast.cli.app import main
 
-__all__ = ["data", "forecasting", "main"]
+__all__ = ["data", "forecasting", "keeping", "main", "simulating", "snapshots"]

@@ -19,11 +19,15 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Hydra overrides, e.g. model=linear model.strength=2.")
     ] = None,
+    snapshot: options.SnapshotOption = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make it the zone's champion.")] = False,
     as_json: options.JsonOption = False,
     now: options.NowOption = None,
 ) -> None:
-    """Fit a model on the store's data and register it; the first one of a zone becomes its champion."""
+    """Fit a model on the store's data and register it; the first one of a zone becomes its champion.
+
+    A snapshot is trained on as at its own as-of, unless --now says otherwise.
+    """
     from gridcast import pipeline, settings
     from gridcast.cli import show
 
@@ -33,10 +37,16 @@ def train(
         raise ConfigError(
             f"--zone {where.code} and zone={experiment.zone} disagree", remedy="name the zone once, by --zone"
         )
-    with options.open_store() as store:
-        found = pipeline.train_and_register(
-            store, options.open_registry(), zone=where, experiment=experiment, at=at, promote=promote
-        )
+    rows, sha256, as_of = options.data_of(where, snapshot=snapshot)
+    found = pipeline.train_on(
+        rows,
+        options.open_registry(),
+        sha256=sha256,
+        zone=where,
+        experiment=experiment,
+        at=as_of if as_of and now is None else at,
+        promote=promote,
+    )
     show.registered(found, as_json=as_json)
 
 
@@ -47,12 +57,17 @@ def backtest(
     first: Annotated[str, typer.Option("--from", help="First delivery day, YYYY-MM-DD.")],
     last: Annotated[str, typer.Option("--to", help="Last delivery day, exclusive.")],
     file: Annotated[Path | None, typer.Option("--file", help="CSV or Parquet; without it, the store's data.")] = None,
+    snapshot: options.SnapshotOption = None,
     models: options.ModelsOption = "champion,naive",
     task: options.TaskOption = "day_ahead",
     inputs: options.InputsOption = options.ALL_INPUTS,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")] = 0,
     as_json: options.JsonOption = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write every forecast to this .parquet or .csv.")] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", help="Write the scores without timings, the same at every run, to this .json."),
+    ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
     force: options.ForceOption = False,
 ) -> None:
@@ -61,7 +76,10 @@ def backtest(
     from gridcast.cli import show
 
     options.writable(out, "--out", endings=options.TABLES, force=force)
+    options.writable(scores, "--scores", endings=options.DOCUMENTS, force=force)
     options.writable(report, "--report", endings=options.PAGES, force=force)
+    if file is not None and snapshot is not None:
+        raise ConfigError("--file and --snapshot both name the data", remedy="leave one of them out")
     plan = pipeline.plan(
         options.zone_of(zone),
         first=options.day_of(first, "--from"),
@@ -77,12 +95,13 @@ def backtest(
     if file is not None:
         observations, sha256 = pipeline.read_file(file, zone=plan.zone, fetched_at=options.instant_of(None))
     else:
-        with options.open_store() as store:
-            observations, sha256 = pipeline.read_store(store, zone=plan.zone)
+        observations, sha256, _ = options.data_of(plan.zone, snapshot=snapshot)
     with options.progress_bar("replaying") as progress:
         result = pipeline.replay(plan, observations, recipes=recipes, progress=progress)
     if out is not None:
         show.write_table(result.forecasts(), out)
+    if scores is not None:
+        scores.write_text(show.timeless(show.scores_document(result, sha256=sha256)), encoding="utf-8", newline="\n")
     if report is not None:
         from gridcast import report as reports
 
@@ -93,7 +112,7 @@ def backtest(
             result=result,
             title=f"{plan.zone.code} backtest",
             labels=[],
-            facts={"data": str(file) if file else "the store", "data sha256": sha256},
+            facts={"data": str(file or snapshot or "the store"), "data sha256": sha256},
         )
         report.write_text(html, encoding="utf-8")
     show.scores(result, sha256=sha256, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,12 @@ import typer
 from gridcast.errors import ConfigError, OutputExists
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from gridcast.market.zones import BiddingZone
     from gridcast.registry import Registry
+    from gridcast.settings import Settings
+    from gridcast.sources.fetched import Clock
     from gridcast.store.database import Store
 
 ZoneOption = Annotated[str, typer.Option("--zone", help="Bidding zone, e.g. DK_1; `gridcast zones` lists them.")]
@@ -27,6 +32,9 @@ InputsOption = Annotated[str, typer.Option("--inputs", help="What the models may
 TaskOption = Annotated[str, typer.Option("--task", help="day_ahead or next_24h.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
+SnapshotOption = Annotated[
+    Path | None, typer.Option("--snapshot", help="Data from a file of `gridcast snapshot`, not from the store.")
+]
 NowOption = Annotated[
     str | None, typer.Option("--now", help="Act as at this instant (ISO 8601 with offset), for replays.")
 ]
@@ -36,6 +44,8 @@ TABLES = (".parquet", ".csv")
 """What --out may end in."""
 PAGES = (".html", ".htm")
 """What --report may end in."""
+DOCUMENTS = (".json",)
+"""What --scores may end in."""
 
 _YEARS = range(1970, 2200)
 
@@ -51,6 +61,11 @@ class Format(StrEnum):
 class SourceName(StrEnum):
     """Where data can come from."""
 
+    AUTO = "auto"
+    ENTSOE = "entsoe"
+    ENTSOE_FILES = "entsoe-files"
+    ENERGIDATA = "energidata"
+    OPENMETEO = "openmeteo"
     TABULAR = "tabular"
     DEMO = "demo"
 
@@ -94,6 +109,37 @@ def open_registry() -> Registry:
     return Registry(settings.load().models_dir)
 
 
+def live_settings(simulator: str | None) -> tuple[Settings, Clock]:
+    """The settings, every provider at the simulator where one is named, and the clock that goes with them."""
+    from gridcast import settings
+    from gridcast.sources.endpoints import Endpoints
+    from gridcast.sources.fetched import SystemClock
+
+    found = settings.load()
+    if simulator is not None:
+        found = found.model_copy(update={"simulator": simulator})
+    if found.simulator is None:
+        return found, SystemClock()
+    from gridcast.simulate import RemoteClock
+
+    Endpoints.simulated(found.simulator)
+    try:
+        return found, RemoteClock(found.simulator, f"gridcast {os.getpid()}")
+    except ConfigError:  # its clock is the machine's own
+        return found, SystemClock()
+
+
+def data_of(zone: BiddingZone, *, snapshot: Path | None) -> tuple[pl.DataFrame, str, datetime | None]:
+    """The Observations of a snapshot, or of the store without one, their hash, and the snapshot's as-of."""
+    from gridcast import pipeline
+
+    if snapshot is None:
+        with open_store() as store:
+            return *pipeline.read_store(store, zone=zone), None
+    stated = pipeline.read_statement(snapshot)
+    return pipeline.read_snapshot(snapshot, zone=zone), stated.digest, stated.as_of
+
+
 def listed(text: str) -> tuple[str, ...]:
     """The names in a comma-separated text, each once."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
@@ -110,8 +156,8 @@ def day_of(text: str, option: str) -> date:
     return day
 
 
-def instant_of(text: str | None) -> datetime:
-    """The instant that --now names, UTC; the present one without it."""
+def instant_of(text: str | None, option: str = "--now") -> datetime:
+    """The instant that an option names, UTC; the present one without it."""
     if text is None:
         return datetime.now(UTC)
     try:
@@ -119,7 +165,7 @@ def instant_of(text: str | None) -> datetime:
     except ValueError:
         when = None
     if when is None or when.tzinfo is None or when.year not in _YEARS:
-        raise ConfigError(f"--now {text!r} is no instant", remedy="write it as 2026-01-31T09:00:00Z")
+        raise ConfigError(f"{option} {text!r} is no instant", remedy="write it as 2026-01-31T09:00:00Z")
     return when.astimezone(UTC)
 
 

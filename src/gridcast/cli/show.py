@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from gridcast.errors import ConfigError
 if TYPE_CHECKING:
     from gridcast.backtesting import Backtest
     from gridcast.market.zones import BiddingZone
+    from gridcast.store.backup import Manifest
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -64,13 +65,141 @@ def zones(known: Mapping[str, BiddingZone], *, as_json: bool) -> None:
 
 
 def account(found: pipeline.Account, *, as_json: bool) -> None:
-    """What an ingest brought."""
+    """What an ingest brought, and every interval that it did not."""
     if as_json:
-        document(asdict(found) | {"first": _stamp(found.first), "last": _stamp(found.last)})
+        document(account_document(found))
         return
     print(
-        f"{found.zone}: {found.new} new of {found.received} values from {found.source}, "
-        f"{_stamp(found.first)} to {_stamp(found.last)}; {found.missing} intervals of load missing between"
+        f"{found.zone}: {found.received} of {found.requested} intervals from {found.source or 'nobody'}"
+        + (f", {_stamp(found.first)} to {_stamp(found.last)}" if found.first and found.last else "")
+        + f"; {found.new} new, {found.revised} revised, {found.quarantined} in quarantine"
+    )
+    for variable, start, end, count in _runs(found.missing):
+        print(f"  missing: {variable} {_stamp(start)} to {_stamp(end)} ({count})")
+    for verdict, days in found.verdicts.items():
+        if verdict != "complete":
+            print(f"  {days} days of load: {verdict}")
+    for note in found.notes:
+        print(f"  note: {note}")
+    for source, why in found.failed.items():
+        print(f"  failed: {source}: {why}")
+
+
+def account_document(found: pipeline.Account) -> dict[str, Any]:
+    """The account's JSON: see the command line's contract."""
+    return {
+        "zone": found.zone,
+        "source": found.source,
+        "requested": found.requested,
+        "received": found.received,
+        "missing": [
+            {"variable": each.variable, "start": _stamp(each.start), "end": _stamp(each.end)} for each in found.missing
+        ],
+        "revised": found.revised,
+        "new": found.new,
+        "quarantined": found.quarantined,
+        "first": found.first and _stamp(found.first),
+        "last": found.last and _stamp(found.last),
+        "verdicts": dict(found.verdicts),
+        "notes": list(found.notes),
+        "failed": dict(found.failed),
+    }
+
+
+def _runs(missing: Sequence[pipeline.Missing]) -> Iterator[tuple[str, datetime, datetime, int]]:
+    """Missing intervals that follow one another, as one: variable, start, end and how many."""
+    run: list[pipeline.Missing] = []
+    for each in missing:
+        if run and (each.variable, each.start) != (run[-1].variable, run[-1].end):
+            yield run[0].variable, run[0].start, run[-1].end, len(run)
+            run = []
+        run.append(each)
+    if run:
+        yield run[0].variable, run[0].start, run[-1].end, len(run)
+
+
+def poll(found: pipeline.Poll) -> None:
+    """One poll, as a line of the log."""
+    made = found.account
+    text = (
+        f"failed: {found.error}"
+        if made is None
+        else f"{made.received} of {made.requested} from {made.source}, {made.new} new, {made.revised} revised"
+    )
+    print(f"{_stamp(found.at)} {text}", file=sys.stderr)
+
+
+def polls(found: Sequence[pipeline.Poll], *, zone: BiddingZone, as_json: bool) -> None:
+    """What a watch brought in all."""
+    made = [each.account for each in found if each.account is not None]
+    content = {
+        "zone": zone.code,
+        "polls": len(found),
+        "failed": len(found) - len(made),
+        "new": sum(each.new for each in made),
+        "revised": sum(each.revised for each in made),
+        "quarantined": sum(each.quarantined for each in made),
+        "last": account_document(made[-1]) if made else None,
+    }
+    if as_json:
+        document(content)
+    else:
+        print("{zone}: {polls} polls, {failed} failed, {new} new values, {revised} revised".format(**content))
+
+
+def findings(found: Sequence[pipeline.Finding], *, as_json: bool) -> None:
+    """What the doctor saw."""
+    if as_json:
+        document(
+            {"sound": all(each.state != pipeline.State.BAD for each in found), "findings": [asdict(x) for x in found]}
+        )
+        return
+    for each in found:
+        remedy = f": {each.remedy}" if each.remedy else ""
+        print(f"{each.state.value:7} {each.subject}: {each.what}{remedy}")
+
+
+def quarantined(rows: pl.DataFrame, *, zone: BiddingZone, released: bool, as_json: bool) -> None:
+    """Values that were set aside."""
+    if as_json:
+        listed = [
+            {
+                "variable": row["variable"],
+                "start": _stamp(row["valid_time"]),
+                "value": row["value"],
+                "source": row["source"],
+                "fetched_at": _stamp(row["fetched_at"]),
+                "reason": row["reason"],
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+        document({"zone": zone.code, "released": released, "values": listed})
+        return
+    for row in rows.iter_rows(named=True):
+        print(f"{row['variable']} {_stamp(row['valid_time'])} {row['value']:.1f} from {row['source']}: {row['reason']}")
+    print(f"{zone.code}: {rows.height} values {'released' if released else 'in quarantine'}")
+
+
+def backup(found: Manifest, *, path: Path, as_json: bool) -> None:
+    """What a backup holds."""
+    if as_json:
+        document(
+            {"file": str(path), "rows": found.rows, "tables": {name: asdict(x) for name, x in found.tables.items()}}
+        )
+        return
+    held = ", ".join(f"{x.rows} {name}" for name, x in found.tables.items())
+    print(f"{path}: {found.rows} rows ({held}), every hash right")
+
+
+def retained(found: pipeline.Left, *, as_json: bool) -> None:
+    """What left the store, or would."""
+    if as_json:
+        document(asdict(found))
+        return
+    print(
+        f"{found.observations} observations, {found.forecasts} forecasts, {found.quarantined} values in quarantine, "
+        f"{found.looks} looks and {found.answers} raw answers "
+        + ("deleted" if found.deleted else "would go; nothing was deleted: add --delete")
     )
 
 
@@ -146,6 +275,19 @@ def scores_document(result: Backtest, *, sha256: str) -> dict[str, Any]:
         "n_excluded": result.n_excluded,
         "data_sha256": sha256,
     }
+
+
+def timeless(content: Mapping[str, Any]) -> str:
+    """A backtest's JSON without how long it took, in numbers of six decimals: the same text for the same scores."""
+    models = {
+        name: {
+            key: round(value, 6) if isinstance(value, float) else value
+            for key, value in row.items()
+            if not key.endswith("_seconds")
+        }
+        for name, row in content["models"].items()
+    }
+    return json.dumps({**content, "models": models}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def forecast(table: pl.DataFrame, *, zone: BiddingZone, output: str) -> None:

@@ -1,6 +1,7 @@
 """The verbs: fetch, ingest, train, issue, replay. Here the rooms meet."""
 
 from gridcast.backtesting import run as replay
+from gridcast.pipeline.doctor import Finding, State, examine
 from gridcast.pipeline.forecasting import (
     Peak,
     Trained,
@@ -11,43 +12,70 @@ from gridcast.pipeline.forecasting import (
     train,
     window_to_issue,
 )
+from gridcast.pipeline.ingesting import Account, Missing, ingest, ingest_live, read_again, window
+from gridcast.pipeline.keeping import Left, retain
 from gridcast.pipeline.operations import (
     DEMO,
-    Account,
     Issued,
     Registered,
     champion_recipe,
     fetch,
-    ingest,
     issue_and_store,
     plan,
     read_file,
     read_store,
     recipes,
     train_and_register,
+    train_on,
 )
+from gridcast.pipeline.providers import LIVE, provider, providers, source_order
+from gridcast.pipeline.reporting import data_report, edges
+from gridcast.pipeline.snapshots import Statement, read_snapshot, read_statement, write_snapshot
+from gridcast.pipeline.watching import Poll, watch
 
 __all__ = [
     "DEMO",
+    "LIVE",
     "Account",
+    "Finding",
     "Issued",
+    "Left",
+    "Missing",
     "Peak",
+    "Poll",
     "Registered",
+    "State",
+    "Statement",
     "Trained",
     "champion_recipe",
+    "data_report",
+    "edges",
+    "examine",
     "fetch",
     "forecast_table",
     "ingest",
+    "ingest_live",
     "issue",
     "issue_and_store",
     "peak",
     "plan",
+    "provider",
+    "providers",
+    "read_again",
     "read_file",
+    "read_snapshot",
+    "read_statement",
     "read_store",
     "recent_load",
     "recipes",
     "replay",
+    "retain",
+    "source_order",
     "train",
     "train_and_register",
+    "train_on",
+    "watch",
+    "window",
     "window_to_issue",
+    "write_snapshot",
 ]

@@ -21,6 +21,7 @@ from gridcast.models import CHAMPION, Recipe
 from gridcast.pipeline.forecasting import Trained, issue, known_inputs, train, window_to_issue
 from gridcast.registry import Details, Registry, Version
 from gridcast.sources import demo, tabular
+from gridcast.store import digest
 
 if TYPE_CHECKING:
     from gridcast.settings import Experiment
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
 DEMO = "demo"
 _NEEDED = timedelta(days=70)
 """Days of observations before an issue time that a forecast looks at: run-up, weather memory, within-hour shape."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """What an ingest brought: values ``received`` and ``new``, loads ``missing`` from ``first`` to ``last``."""
-
-    zone: str
-    source: str
-    received: int
-    new: int
-    missing: int
-    first: datetime
-    last: datetime
 
 
 @dataclass(frozen=True)
@@ -100,22 +88,6 @@ def fetch(
     return frame
 
 
-def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Account:
-    """Put fetched Observations of a zone, some of them load, into the store."""
-    load = observations.filter(pl.col("variable") == LOAD).sort("valid_time")
-    times, steps = load["valid_time"], load["resolution"]
-    span = times[-1] - times[0] + steps[-1]
-    return Account(
-        zone=zone.code,
-        source=", ".join(sorted(observations["source"].unique())),
-        received=observations.height,
-        new=store.put(observations),
-        missing=round((span - steps.sum()) / steps.min()),
-        first=times[0],
-        last=times[-1],
-    )
-
-
 def _between(frame: pl.DataFrame, *, zone: BiddingZone, start: date | None, end: date | None) -> pl.DataFrame:
     day = pl.col("valid_time").dt.convert_time_zone(zone.local_tz).dt.date()
     if start is not None:
@@ -132,8 +104,7 @@ def read_file(file: Path, *, zone: BiddingZone, fetched_at: datetime) -> tuple[p
 def read_store(store: Store, *, zone: BiddingZone) -> tuple[pl.DataFrame, str]:
     """The store's Observations of a zone and its members, and the SHA-256 of the rows."""
     observations = store.observations([zone.code, *zone.members])
-    rows = observations.drop("fetched_at").hash_rows(seed=1).to_numpy().tobytes()
-    return observations, hashlib.sha256(rows).hexdigest()
+    return observations, digest(observations.drop("fetched_at"))
 
 
 def plan(
@@ -191,14 +162,32 @@ def train_and_register(
     at: datetime,
     promote: bool = False,
 ) -> Registered:
-    """Fit the experiment's recipe on the store's data public at ``at`` and register it.
-
-    The first model of a zone and task becomes its champion; a later one only with ``promote``.
+    """Fit the experiment's recipe on the store's data public at ``at`` and register it, as `train_on` does.
 
     Raises:
         OutsideData, TooLittleHistory: the store has not enough of the zone.
     """
     observations, sha256 = read_store(store, zone=zone)
+    return train_on(observations, registry, sha256=sha256, zone=zone, experiment=experiment, at=at, promote=promote)
+
+
+def train_on(
+    observations: pl.DataFrame,
+    registry: Registry,
+    *,
+    sha256: str,
+    zone: BiddingZone,
+    experiment: Experiment,
+    at: datetime,
+    promote: bool = False,
+) -> Registered:
+    """Fit the experiment's recipe on Observations public at ``at``, whose hash is ``sha256``, and register it.
+
+    The first model of a zone and task becomes its champion; a later one only with ``promote``.
+
+    Raises:
+        OutsideData, TooLittleHistory: there are not enough of the zone.
+    """
     trained = train(
         observations,
         zone=zone,
@@ -254,7 +243,8 @@ def issue_and_store(
     """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
 
     What was issued stays issued: asked again for the same issue time and model, it comes back as it is, whatever
-    late data have arrived since.
+    late data have arrived since. It is made at ``now``, and what the store is asked ``made_at`` that instant it will
+    answer the same for ever: so the forecast can be replayed.
 
     Raises:
         ModelNotFound: the zone has no champion.
@@ -273,7 +263,6 @@ def issue_and_store(
     at, start, end = (
         edge[0].astype(object).replace(tzinfo=UTC) for edge in (origin.issue_time, origin.start, origin.end)
     )
-    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED)
     forecast = store.forecasts(
         zone.code,
         start=start,
@@ -283,6 +272,9 @@ def issue_and_store(
         model_version=version.id,
     )
     if forecast.is_empty():
+        store.seal(now)
+    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED, made_at=now)
+    if forecast.is_empty():
         forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
-        store.put_forecast(forecast)
+        store.put_forecast(forecast, made_at=now)
     return Issued(forecast, observations)
