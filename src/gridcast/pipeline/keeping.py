@@ -28,5 +28,6 @@ def retain(store: Store, *, settings: Settings, since: datetime, delete: bool) -
     from gridcast.sources.wire import Kept
 
     rows = store.retain(since=since, dry_run=not delete)
-    answers = Kept(settings.raw_dir).prune(since, dry_run=not delete) if settings.raw_dir.is_dir() else 0
+    kept = Kept(settings.raw_dir)
+    answers = kept.prune(since) if delete else kept.older(since)
     return Left(rows.observations, rows.forecasts, rows.quarantined, rows.looks, answers, deleted=delete)

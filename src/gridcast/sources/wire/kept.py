@@ -131,16 +131,18 @@ class Kept:
                     found.append(fault)
         return found
 
+    def older(self, before: datetime) -> int:
+        """How many answers `prune` would forget."""
+        return sum(len(_records(day)[0]) for day in self._ended(before))
+
     def prune(self, before: datetime) -> int:
         """Forgets the answers of every whole UTC day that had ended by ``before``; how many there were."""
-        number, gone = 0, ".gone"
+        number, gone = self.older(before), ".gone"
         with _on_disk(self._bodies.parent):
             for set_aside in self._bodies.glob(f"*/*{gone}"):
                 _rename(set_aside, set_aside.with_suffix(""))
-            for day in self._days():
-                if day.stem < f"{before.astimezone(UTC):%Y-%m-%d}":
-                    number += len(_records(day)[0])
-                    day.unlink(missing_ok=True)
+            for day in self._ended(before):
+                day.unlink(missing_ok=True)
             used = self._used()
             for body in self._bodies.glob("*/*.gz"):
                 if body.name.removesuffix(".gz") not in used:
@@ -195,6 +197,9 @@ class Kept:
 
     def _days(self, source: str | None = None) -> list[Path]:
         return sorted(self._index.glob(f"{'*' if source is None else _folder(source)}/*.jsonl"))
+
+    def _ended(self, before: datetime) -> list[Path]:
+        return [day for day in self._days() if day.stem < f"{before.astimezone(UTC):%Y-%m-%d}"]
 
     def _used(self) -> set[str]:
         return {record["sha256"] for day in self._days() for record in _records(day)[0]}
