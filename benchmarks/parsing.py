@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-
 from gridcast.sources.entsoe.document import NoData, parse
 
 HERE = Path(__file__).resolve().parent.parent

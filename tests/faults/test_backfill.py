@@ -27,7 +27,17 @@ def backfill(home: Path, *, codes: list[str], start: datetime, end: datetime, da
     with simulate.running(simulate.World(), clock=clock) as url:
         runs = [
             subprocess.Popen(
-                [sys.executable, WORKER, url, home, f"process {n}", start.isoformat(), end.isoformat(), str(days), *part],
+                [
+                    sys.executable,
+                    WORKER,
+                    url,
+                    home,
+                    f"process {n}",
+                    start.isoformat(),
+                    end.isoformat(),
+                    str(days),
+                    *part,
+                ],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

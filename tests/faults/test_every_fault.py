@@ -50,7 +50,14 @@ SAMPLE = CASES if ALL else CASES[::7]
 def adapter(name: str, *, url: str, home: Path, clock, budget: float):
     where = Endpoints.simulated(url)
     bucket = Bucket(home / "permits.db", clock=clock)
-    with Wire(name, clock=clock, bucket=bucket, kept=Kept(home / "raw"), budget=budget, max_bytes=(8 if budget < 10 else 64) << 20) as wire:
+    with Wire(
+        name,
+        clock=clock,
+        bucket=bucket,
+        kept=Kept(home / "raw"),
+        budget=budget,
+        max_bytes=(8 if budget < 10 else 64) << 20,
+    ) as wire:
         secret = SecretStr("00000000-0000-4000-8000-00000000feed")
         yield {
             "entsoe": lambda: Entsoe(wire, endpoints=where, clock=clock, token=secret),

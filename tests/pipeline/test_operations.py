@@ -108,6 +108,21 @@ def test_an_issued_forecast_is_never_overwritten(store, registry, demo_rows):
     assert store.forecasts("DK_1").equals(again)
 
 
+def test_a_replay_of_an_issued_forecast_is_the_same_to_the_bit_whatever_came_later(store, registry, demo_rows):
+    hole = (pl.col("valid_time") > datetime(2026, 11, 19, 12, tzinfo=UTC)) & (pl.col("variable") == "load")
+    pipeline.ingest(store, demo_rows.filter(~hole), zone=DK_1)
+    found = train(store, registry, "model=linear", at=datetime(2026, 11, 20, 9, tzinfo=UTC))
+    early = datetime(2026, 11, 20, 10, tzinfo=UTC)  # a pretended past: the rows were fetched at `NOW`
+    made = pipeline.issue_and_store(store, registry, zone=DK_1, now=early)
+    at = made.forecast["issue_time"][0]
+    made_at = store.made_at("DK_1", issue_time=at, model_version=found.version.id)
+    assert made_at == NOW
+    pipeline.ingest(store, demo_rows, zone=DK_1)
+    replayed = store.observations(["DK_1"], start=made.observations["valid_time"].min(), made_at=made_at)
+    assert replayed.equals(made.observations)
+    assert store.observations(["DK_1"]).height > replayed.height
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [({"task": "week_ahead"}, "week_ahead"), ({"inputs": ["wether"]}, "wether"), ({"inputs": []}, "no input")],

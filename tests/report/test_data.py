@@ -150,5 +150,5 @@ def test_a_day_without_revisions_or_quarantine_makes_a_page_too():
     assert "No interval is missing between the first and the last." in seen.text
 
 
-def test_the_same_data_make_the_same_page():
-    assert page(observations=a_week()) == page(observations=a_week())
+def test_the_same_data_make_the_same_page(html):
+    assert page() == html

@@ -124,7 +124,7 @@ def test_errors_grow_with_lead_time(world, url, get):
 def test_the_archive_is_the_truth_of_what_lies_far_enough_back(world, url, get):
     values = series(get, url, ARCHIVE, models="era5", start_date="2025-11-12", end_date="2025-11-18")
     hours = np.array(list(values)).astype("datetime64[s]").astype("datetime64[us]")
-    truth = Climate(world).truth((55.68, 12.57), "temperature_2m", hours)
+    truth = Climate(world).truth((55.68, 12.57), "temperature_2m", hours=hours)
 
     assert values[second(2025, 11, 14)] is None
     assert values[second(2025, 11, 13)] == pytest.approx(truth[24], abs=0.051)
@@ -216,7 +216,7 @@ def test_weather_does_not_depend_on_the_period_asked_for(world, point):
     hours = begin + np.arange(72) * np.timedelta64(1, "h")
     for variable in ("temperature_2m", "wind_speed_10m", "shortwave_radiation"):
         climate = Climate(world)
-        whole, part = climate.truth(point, variable, hours), climate.truth(point, variable, hours[20:40])
+        whole, part = climate.truth(point, variable, hours=hours), climate.truth(point, variable, hours=hours[20:40])
         assert whole[20:40] == pytest.approx(part)
 
 

@@ -40,6 +40,17 @@ def test_a_replay_does_not_see_what_was_fetched_before_but_stored_after(store: S
     assert store.observations(["X"], made_at=START).is_empty()
 
 
+def test_what_arrives_while_a_forecast_is_made_is_no_part_of_its_replay(store: Store) -> None:
+    store.put(load(1.0))
+    last = store.last_write()
+    store.put(load(1.0, 2.0))
+    assert store.observations(["X"], last_write=last).equals(load(1.0))
+    store.put_forecast(issued(1.0), made_at=NOW, last_write=last)
+    assert store.observations(["X"], made_at=NOW).equals(load(1.0))
+    assert store.observations(["X"]).height == 2
+    assert store.last_write() > last
+
+
 def test_the_first_seal_of_an_instant_counts(store: Store) -> None:
     store.put(load(1.0))
     store.seal(NOW)

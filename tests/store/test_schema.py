@@ -136,3 +136,12 @@ def test_somebody_elses_tables_are_refused_and_left_alone(statement: str, tmp_pa
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (1,)
     connection.close()
+
+
+def test_many_may_make_the_same_new_file_at_once(tmp_path: Path) -> None:
+    def make(number: int) -> list[str]:
+        with Store(f"sqlite:///{tmp_path / f'{number // 6}.db'}") as store:
+            return store.check()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(make, range(60))) == [[]] * 60

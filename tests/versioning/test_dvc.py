@@ -28,11 +28,12 @@ TOOLS = Path(sys.executable).parent
 SNAPSHOT = Path("data/snapshot.parquet")
 
 needs_dvc = pytest.mark.skipif(
-    find_spec("dvc") is None or shutil.which("git") is None, reason="dvc or git is absent: pip install 'gridcast[data]'"
+    find_spec("dvc") is None or shutil.which("git") is None,
+    reason="dvc or git is absent: pip install 'gridcast[versioning]'",
 )
 needs_emulator = pytest.mark.skipif(
     find_spec("gcp_storage_emulator") is None or find_spec("dvc_gs") is None,
-    reason="dvc-gs or gcp-storage-emulator is absent: pip install --group test 'gridcast[data]'",
+    reason="dvc-gs or gcp-storage-emulator is absent: pip install --group emulators 'gridcast[versioning]'",
 )
 
 

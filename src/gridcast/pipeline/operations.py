@@ -243,8 +243,9 @@ def issue_and_store(
     """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
 
     What was issued stays issued: asked again for the same issue time and model, it comes back as it is, whatever
-    late data have arrived since. It is made at ``now``, and what the store is asked ``made_at`` that instant it will
-    answer the same for ever: so the forecast can be replayed.
+    late data have arrived since. It is made at ``now`` (or, where that is a pretended past, when the newest of its data
+    was fetched), and what the store is asked ``made_at`` that instant it answers the same for ever: so the forecast can
+    be replayed.
 
     Raises:
         ModelNotFound: the zone has no champion.
@@ -271,10 +272,10 @@ def issue_and_store(
         issued_until=at + timedelta(microseconds=1),
         model_version=version.id,
     )
-    if forecast.is_empty():
-        store.seal(now)
-    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED, made_at=now)
+    last_write = store.last_write()
+    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED, last_write=last_write)
     if forecast.is_empty():
         forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
-        store.put_forecast(forecast, made_at=now)
+        made_at: datetime = max(now, observations["fetched_at"].max())  # type: ignore[assignment, type-var]
+        store.put_forecast(forecast, made_at=made_at, last_write=last_write)
     return Issued(forecast, observations)

@@ -133,22 +133,24 @@ class Climate:
         self.world = world
         self._true: Callable[..., Floats] = lru_cache(maxsize=256)(self._make)
 
-    def truth(self, place: tuple[float, float], variable: str, hours: Times) -> Floats:
+    def truth(self, place: tuple[float, float], variable: str, *, hours: Times) -> Floats:
         """What the weather is at a place (latitude, longitude) at consecutive hours [N]; wind in m/s."""
         return self._true(place, variable, hours[0], len(hours))
 
-    def forecast(self, place: tuple[float, float], variable: str, hours: Times, *, run: Times, model: str) -> Floats:
+    def forecast(self, place: tuple[float, float], variable: str, *, hours: Times, run: Times, model: str) -> Floats:
         """What runs [N] of a model say of consecutive hours [N]: NaN beyond their reach and before they begin."""
         facts, lead = MODELS[model], hours - run
         midnight = run.astype("datetime64[D]").astype("datetime64[us]")
         reach = np.where((run - midnight) % (2 * RUN_EVERY) == np.timedelta64(0, "us"), facts.reach, facts.half)
         if variable in RADIATION:
-            cloud = self.forecast(place, "cloud_cover", hours, run=run, model=model)
+            cloud = self.forecast(place, "cloud_cover", hours=hours, run=run, model=model)
             said = _radiation(place, variable, hours, cloud)
         else:
             kind = VARIABLES[variable]
             std = kind.error[0] + kind.error[1] * lead / DAY
-            said = self.truth(place, variable, hours) + std * self._error(place, variable, hours, run=run, model=model)
+            said = self.truth(place, variable, hours=hours) + std * self._error(
+                place, variable, hours, run=run, model=model
+            )
             said = np.clip(said, kind.low, kind.high)
         return np.where((lead >= np.timedelta64(0, "us")) & (lead <= reach), said, np.nan)
 
@@ -182,10 +184,10 @@ class Climate:
         if variable == "temperature_2m":
             return self._temperature(place, hours) + 0.5 * noise("temperature", 24)
         if variable == "dew_point_2m":
-            dry = self.truth(place, "temperature_2m", hours)
-            return np.asarray(dry - (100 - self.truth(place, "relative_humidity_2m", hours)) / 5)
+            dry = self.truth(place, "temperature_2m", hours=hours)
+            return np.asarray(dry - (100 - self.truth(place, "relative_humidity_2m", hours=hours)) / 5)
         if variable in RADIATION:
-            return _radiation(place, variable, hours, self.truth(place, "cloud_cover", hours))
+            return _radiation(place, variable, hours, self.truth(place, "cloud_cover", hours=hours))
         name, memory, shape = _PROCESSES[variable]
         return np.asarray(shape(noise(name, memory)), float)
 

@@ -133,13 +133,13 @@ class Openmeteo:
         hours, now = wish.hours, wish.now
         if wish.interface == "archive":
             lag = 5 * DAY if model.startswith("era5") else DAY
-            return np.where(hours <= now - lag, self._climate.truth(place, variable, hours), np.nan)
+            return np.where(hours <= now - lag, self._climate.truth(place, variable, hours=hours), np.nan)
         facts = MODELS[model]
         newest = newest_run(facts, hours - days * DAY, now=now)
         run = newest if wish.run is None else np.full(len(hours), wish.run)
         if days > facts.previous:
             return np.full(len(hours), np.nan)
-        said = self._climate.forecast(place, variable, hours, run=run, model=model)
+        said = self._climate.forecast(place, variable, hours=hours, run=run, model=model)
         return np.where(run >= np.datetime64(facts.since, "us"), said, np.nan) if wish.interface == "previous" else said
 
 

@@ -7,7 +7,7 @@ The last version of a value is the truth; an earlier one may differ from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -99,6 +99,8 @@ class World:
     whole_documents: bool = False
     variant: demo.Variant = demo.Variant.DENMARK_2015_2018
     files: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    _year: Callable[[str, str, int], Strip] = field(init=False, repr=False)
+    _file: Callable[[str, str], Strip] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for step in (self.resolution, *(step for _, step in self.switches)):
@@ -162,17 +164,19 @@ class World:
     def _strip(self, zone: BiddingZone, variable: str, *, begin: datetime, end: datetime) -> Strip:
         first, last = instant(max(begin, self.begins)), instant(end)
         if zone.code in self.files:
-            return self._file(zone.code, variable).overlapping(first, last)  # type: ignore[attr-defined, no-any-return]
+            return self._file(zone.code, variable).overlapping(first, last)
         years = range(max(begin, self.begins).year, end.year + 1) if first < last else range(0)
-        parts = [self._year(zone.code, variable, year).overlapping(first, last) for year in years]  # type: ignore[attr-defined]
+        parts = [self._year(zone.code, variable, year).overlapping(first, last) for year in years]
         return joined(parts) if parts else _empty()
 
     def _make_year(self, code: str, variable: str, year: int) -> Strip:
         place = zones()[code]
         if place.members:
-            return _summed([self._year(member, variable, year) for member in place.members])  # type: ignore[attr-defined]
+            return _summed([self._year(member, variable, year) for member in place.members])
         start, resolution = self._grid(year)
-        truth = np.round(within_hour(self.hourly(place, year), start, resolution, margin=_MARGIN), self.decimals)
+        truth = np.round(
+            within_hour(self.hourly(place, year), start, resolution=resolution, margin=_MARGIN), self.decimals
+        )
         if variable == LOAD:
             holes = uniform(start.astype("datetime64[h]").astype("datetime64[us]"), f"gap/{code}", seed=self.seed)
             return self._published(np.where(holes < self.gaps, np.nan, truth), start, resolution, code=code)
@@ -328,8 +332,8 @@ def year_hours(year: int, *, margin: int = 0) -> Times:
 def within_hour(
     hourly: Floats,
     start: Times,
-    resolution: np.ndarray[tuple[int], np.dtype[np.timedelta64]],
     *,
+    resolution: np.ndarray[tuple[int], np.dtype[np.timedelta64]],
     margin: int,
 ) -> Floats:
     """Means of parts of hours [N] from the hours' means: a straight line through each hour that keeps its mean.

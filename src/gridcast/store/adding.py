@@ -59,9 +59,10 @@ def refuse(wrong: pl.DataFrame) -> None:
         )
 
 
-def seal(connection: Connection, made_at: datetime) -> None:
+def seal(connection: Connection, made_at: datetime, *, last_write: int | None = None) -> None:
     """Notes the last write that a forecast made at ``made_at`` could know of, unless that was noted before."""
-    row = pl.DataFrame({"made_at": [microseconds(made_at)], "write": [write_number(connection)]})
+    known = write_number(connection) if last_write is None else last_write
+    row = pl.DataFrame({"made_at": [microseconds(made_at)], "write": [known]})
     insert_rows(connection, row, into=SEAL, unless_there=True)
 
 

@@ -190,7 +190,7 @@ def _opened(path: Path) -> Iterator[tuple[Manifest, Iterator[tuple[sa.Table, pl.
                 files = {name: Contents(**part) for name, part in facts["files"].items()}
                 tables = {name: Contents(**part) for name, part in facts["tables"].items()}
                 manifest = Manifest(version, facts["writes"], tables)
-            except (zipfile.BadZipFile, LookupError, TypeError, ValueError) as error:
+            except (zipfile.BadZipFile, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise _damaged(path) from error
             if layout != LAYOUT or version > SCHEMA_VERSION:
                 raise StoreError(f"the backup {path} is of a later gridcast", remedy="upgrade gridcast", path=str(path))

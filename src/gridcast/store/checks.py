@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
 from gridcast.contracts import PUBLISHED_AT_BASES
 from gridcast.errors import StoreError
 from gridcast.store.connection import Database
 from gridcast.store.tables import ISSUED, LOOKED, OBSERVATION, SCHEMA, SEAL, SET_ASIDE
+from gridcast.store.vintages import SLACK
 
 LARGEST = 1.7976931348623157e308
 """The largest double: beyond it is infinite, and PostgreSQL sorts what is not a number there too."""
-
-SLACK = 1000
-"""Microseconds by which vintages of one instant are told apart, at most."""
 
 
 def findings(database: Database) -> list[str]:
@@ -37,7 +37,9 @@ def _wrong() -> dict[tuple[sa.Table, str], sa.ColumnElement[bool]]:
     writes = sa.select(SCHEMA.c.writes).scalar_subquery()
     seen, issued = OBSERVATION.c, ISSUED.c
     found = {
-        (OBSERVATION, "were public after we fetched them"): (seen.published_at > seen.fetched_at + SLACK)
+        (OBSERVATION, "were public after we fetched them"): (
+            seen.published_at > seen.fetched_at + SLACK // timedelta(microseconds=1)
+        )
         & (seen.published_at_basis != "assumed"),
         (OBSERVATION, "are of a write that never was"): seen.write.between(0, writes).is_(False),
         (ISSUED, "forecast the past of their issue"): issued.valid_time <= issued.issue_time,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,9 @@ from gridcast.store.tables import SCHEMA
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one."""
+
+MOST_TURNS = 50
+"""How often somebody else may be quicker to make the same new file ready."""
 
 
 class Database:
@@ -60,9 +64,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def reading(self, *, consistent: bool = False) -> Iterator[Connection]:
-        """A connection to read by; ``consistent`` shows every question the same state of the whole database."""
-        with self.guard("cannot be read"), self.engine.connect() as connection:
+    def reading(self, *, consistent: bool = False, what: str = "cannot be read") -> Iterator[Connection]:
+        """A connection to read by; ``consistent`` shows every question the same state of the whole database.
+
+        ``what`` is what an error says of the database.
+        """
+        with self.guard(what), self.engine.connect() as connection:
             if consistent and self.is_sqlite:
                 connection.exec_driver_sql("BEGIN")
             elif consistent:
@@ -116,16 +123,31 @@ def _engine(url: URL) -> Engine:
     if sqlite:
 
         @sa.event.listens_for(made, "connect")
-        def settle(connection: object, _record: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]
+        def settle(connection: sqlite3.Connection, _record: object) -> None:
+            cursor = connection.cursor()
             for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=FULL", "foreign_keys=ON"):
                 cursor.execute(f"PRAGMA {pragma}")
             tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not tables or SCHEMA.name in tables:  # the journal of somebody else's database is not ours to change
-                cursor.execute("PRAGMA journal_mode=WAL")
+                _write_ahead(cursor)
             cursor.close()
 
     return made
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Turns to the write-ahead log, for which SQLite does not wait while another process does the same."""
+    for _ in range(MOST_TURNS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            cursor.execute("BEGIN IMMEDIATE")  # for this it waits
+            cursor.execute("ROLLBACK")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _without_secrets(text: str, url: URL) -> str:

@@ -19,7 +19,7 @@ from gridcast.errors import ImplausibleValue, StoreError
 from gridcast.market.days import Times, instant
 from gridcast.market.zones import BiddingZone
 from gridcast.store import adding, checks, quarantine, retention
-from gridcast.store.connection import Database
+from gridcast.store.connection import Database, write_number
 from gridcast.store.retention import Retained
 from gridcast.store.schema import prepare
 from gridcast.store.snapshots import snapshot
@@ -73,7 +73,7 @@ class Store:
         self.database = Database(url)
         try:
             prepare(self.database)
-        except StoreError:
+        except BaseException:
             self.close()
             raise
 
@@ -109,6 +109,11 @@ class Store:
         with self.database.writing() as connection:
             return adding.add(connection, rows, looks=asked)
 
+    def last_write(self) -> int:
+        """The number of the last write: what is put later has a higher one, whenever it was fetched."""
+        with self.database.reading() as connection:
+            return write_number(connection)
+
     def seal(self, made_at: datetime) -> None:
         """Says that a forecast is being made now: what is put from here on was not known at ``made_at``.
 
@@ -126,6 +131,7 @@ class Store:
         start: datetime | None = None,
         end: datetime | None = None,
         made_at: datetime | None = None,
+        last_write: int | None = None,
     ) -> pl.DataFrame:
         """Every stored vintage of these zones, as Observations.
 
@@ -135,10 +141,13 @@ class Store:
             start: only intervals that start at this instant or later.
             end: only intervals that start before this instant.
             made_at: only what was known when a forecast was made: fetched by then, and before its `seal` if it has one.
+            last_write: only what was there after this one, see `last_write`.
         """
         wanted = [OBSERVATION.c.zone.in_(zone_codes), *within(OBSERVATION.c.valid_time, start=start, end=end)]
         if variables is not None:
             wanted.append(OBSERVATION.c.variable.in_(variables))
+        if last_write is not None:
+            wanted.append(OBSERVATION.c.write <= last_write)
         with self.database.reading() as connection:
             if made_at is not None:
                 then = microseconds(made_at)
@@ -171,12 +180,13 @@ class Store:
         frame = self.observations([zone.code, *zone.members], start=start, made_at=made_at)
         return snapshot(frame, zone=zone, issue_times=issue_times, made_at=made_at, resolution=resolution)
 
-    def put_forecast(self, frame: ArrowTable, *, made_at: datetime) -> int:
+    def put_forecast(self, frame: ArrowTable, *, made_at: datetime, last_write: int | None = None) -> int:
         """Adds issued forecasts; all of them or, at an error, none. Putting the same rows twice is putting them once.
 
         Args:
             frame: a table with the columns of `contracts.FORECAST`.
-            made_at: when they were made (see `seal`). A row that comes again keeps its first.
+            made_at: when they were made, which seals that instant (see `seal`). A row that comes again keeps its first.
+            last_write: the last write that they know of; unless given, the one before this.
 
         Returns:
             The number of new rows.
@@ -221,7 +231,7 @@ class Store:
                 )
             made = pl.lit(microseconds(made_at), dtype=pl.Int64)
             insert_rows(connection, fresh.with_columns(made_at=made), into=ISSUED)
-            adding.seal(connection, made_at)
+            adding.seal(connection, made_at, last_write=last_write)
         return fresh.height
 
     def forecasts(

@@ -29,7 +29,8 @@ def retain(connection: Connection, *, since: int, dry_run: bool) -> Retained:
             connection.execute(sa.delete(table).where(end <= since))
         return count
 
-    ends = [table.c.valid_time + table.c.resolution * 1_000_000 for table in (OBSERVATION, ISSUED, SET_ASIDE)]
-    return Retained(
-        remove(OBSERVATION, ends[0]), remove(ISSUED, ends[1]), remove(SET_ASIDE, ends[2]), remove(LOOKED, LOOKED.c.end)
-    )
+    def end_of(table: sa.Table) -> sa.ColumnElement[int]:
+        return table.c.valid_time + sa.cast(table.c.resolution, sa.BigInteger) * 1_000_000
+
+    observations, forecasts, quarantined = (remove(table, end_of(table)) for table in (OBSERVATION, ISSUED, SET_ASIDE))
+    return Retained(observations, forecasts, quarantined, looks=remove(LOOKED, LOOKED.c.end))

@@ -29,7 +29,7 @@ def prepare(database: Database) -> None:
         StoreError: there are tables of somebody else or of a later time, which are left as they are; or the database
             cannot be reached.
     """
-    with database.opening() as connection:
+    with database.reading(consistent=True, what="cannot be opened") as connection:
         if _version(connection, database) == SCHEMA_VERSION:
             return
     with database.opening() as connection:

@@ -35,6 +35,16 @@ ONE_PUBLICATION = pl.col("variable").is_in([LOAD, TSO_FORECAST]) | pl.col("varia
 _KEY = list(OBSERVATION_KEY)
 _TICK = timedelta(microseconds=1)
 
+SLACK = timedelta(milliseconds=1)
+"""By how much vintages that became public in one fetch are told apart, at most."""
+
+_SEEN = (
+    pl.when(pl.col("published_at") <= pl.col("fetched_at") + SLACK)
+    .then(pl.lit("observed"))
+    .otherwise(pl.lit("assumed"))
+)
+"""The basis of a publication by what we saw; only assumed where it had to follow an older vintage's, itself assumed."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -132,9 +142,9 @@ def news(fetch: pl.DataFrame, *, known: pl.DataFrame, looks: pl.DataFrame) -> pl
         .with_columns(
             assumed_at="published_at",
             published_at=pl.max_horizontal("fetched_at", pl.col("newest_published") + _TICK),
-            published_at_basis=pl.lit("observed"),
             revises=pl.lit(True),
         )
+        .with_columns(published_at_basis=_SEEN)
     )
     own_word = rows.filter(~assumed).join(known, on=_KEY, how="anti")
     first = _dated(pl.concat([rows.filter(assumed & ~there), own_word]).select(fetch.columns), known=known, looks=looks)
@@ -165,8 +175,8 @@ def _dated(rows: pl.DataFrame, *, known: pl.DataFrame, looks: pl.DataFrame) -> p
     return rows.with_columns(
         assumed_at=pl.when(wrong | taken).then("published_at").otherwise(never),
         published_at=pl.when(wrong).then(seen).when(taken).then(pl.col("before") + _TICK).otherwise("published_at"),
-        published_at_basis=pl.when(wrong).then(pl.lit("observed")).otherwise("published_at_basis"),
-    )
+        wrong=wrong,
+    ).with_columns(published_at_basis=pl.when("wrong").then(_SEEN).otherwise("published_at_basis"))
 
 
 def _was_absent(rows: pl.DataFrame, *, looks: pl.DataFrame) -> pl.Series:

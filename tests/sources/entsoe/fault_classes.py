@@ -310,6 +310,7 @@ CLASSES = (
     FaultClass("a position twice, another value", swap("<position>4<", "<position>3<"), "error duplicate position"),
     FaultClass("positions out of order", sub(f"({point(3)})({point(4)})", r"\3\1"), "error position order"),
     FaultClass("position 99 of 24", swap("<position>24<", "<position>99<"), "error position range"),
+    FaultClass("one position too many", swap("<position>24<", "<position>25<"), "error position range"),
     FaultClass("position 0", swap("<position>1<", "<position>0<"), "error position"),
     FaultClass("a negative position", swap(POSITION, "<position>-3</position>"), "error position"),
     FaultClass("a position that is no number", swap(POSITION, "<position>three</position>"), "error position"),

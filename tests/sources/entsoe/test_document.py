@@ -38,10 +38,11 @@ def loads(draw: st.DrawFn) -> Load:
 
 
 def values(load: Load) -> list[tuple[datetime, timedelta, float]]:
+    """Everything that the parser read; a load that stands still for hours is set aside."""
     document = parse(load.xml().encode(), expected=load.expected)
     assert not isinstance(document, NoData)
-    assert document.doubtful.is_empty()
-    return list(document.rows.iter_rows())
+    assert document.doubtful["reason"].str.starts_with("the last point of its Period stands for").all()
+    return sorted([*document.rows.iter_rows(), *document.doubtful.drop("reason").iter_rows()])
 
 
 @given(loads())
@@ -154,6 +155,22 @@ def test_hours_are_dropped_where_quarter_hours_say_the_same():
     assert not isinstance(document, NoData)
     assert document.rows["value"].to_list() == [2000, 2008, 2009, 2011, 2012, 2020]
     assert document.notes == ("1 intervals came in a finer resolution too, which is kept.",)
+
+
+@pytest.mark.parametrize(("kept", "aside"), [(13, 0), (12, 24), (1, 24)])
+def test_a_period_of_which_half_is_held_is_set_aside_as_cut(kept, aside):
+    load = Load(
+        (Period(START, 60, (*levels(kept, minutes=60), *(levels(kept, minutes=60)[-1],) * (24 - kept)), "A03"),)
+    )
+
+    document = parse(load.xml().encode(), expected=load.expected)
+
+    assert not isinstance(document, NoData)
+    assert (document.rows.height, document.doubtful.height) == (24 - aside, aside)
+    assert document.notes
+    if aside:
+        reason = f"the last point of its Period stands for {25 - kept} of 24 intervals (A03)"
+        assert set(document.doubtful["reason"]) == {reason}
 
 
 def test_a_load_of_the_future_is_set_aside_and_a_forecast_of_it_is_not():

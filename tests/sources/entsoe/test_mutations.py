@@ -64,12 +64,17 @@ class Tally:
 
 
 def skeleton(body: bytes) -> bytes:
-    """The document without its digits."""
-    return re.sub(rb"[0-9]", b"", body)
+    """The series of a document without their digits, quantities, names and white space.
+
+    What the header says that matters is checked by the parser; its other edits change nothing.
+    """
+    series = body[body.find(b"<TimeSeries>") :]
+    series = re.sub(rb"<mRID>[^<]*</mRID>", b"", series)
+    return re.sub(rb"<quantity>\s*-?[0-9.]*\s*</quantity>|[0-9]|\s", b"", series)
 
 
-def points(body: bytes) -> set[bytes]:
-    return set(re.findall(rb"<Point>.*?</Point>", body, re.DOTALL))
+def positions(body: bytes) -> set[bytes]:
+    return set(re.findall(rb"<position>\s*([0-9]+)", body))
 
 
 def run(count: int, seed: int) -> Tally:
@@ -110,11 +115,8 @@ def judged(document, load: Load, *, sound: bytes, body: bytes) -> str:
         return "unchanged"
     if skeleton(body) == skeleton(sound):
         return "a digit"
-    quantities = rb"<quantity>\s*[0-9.\-]*\s*</quantity>"
-    if re.sub(quantities, b"", body) == re.sub(quantities, b"", sound):
-        return "a digit"
     # An A03 curve without one of its points is a sound document that says something else.
-    return "a point lost (A03)" if points(body) < points(sound) and b">A03<" in body else "strange"
+    return "a point lost (A03)" if positions(body) < positions(sound) and b">A03<" in body else "strange"
 
 
 def report(tally: Tally, count: int) -> None:

@@ -34,8 +34,7 @@ def wires(tmp_path, clock):
         yield api, files
 
 
-@pytest.mark.parametrize("curve", ["A01", "A03"])
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("curve", "whole"), [("A01", False), ("A03", True)])
 def test_the_web_service_and_the_file_library_tell_the_same_over_a_switch_of_resolution(wires, clock, curve, whole):
     world = simulate.World(
         curve=curve, whole_documents=whole, decimals=1, gaps=0.05, late=0.0, switches=((SWITCH, timedelta(minutes=15)),)

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -216,8 +217,7 @@ def test_an_answer_that_spans_more_than_asked_is_cut_by_its_times():
 
 
 def test_one_place_comes_without_a_list():
-    town = copy.copy(DK_1)
-    object.__setattr__(town, "weather_points", (DK_1.weather_points[0],))
+    town = replace(DK_1, weather_points=(DK_1.weather_points[0],))
     params = asked(town)
     found = read(json.dumps(document(params)).encode(), params, town)
     assert found.observations.height == 48
@@ -230,10 +230,19 @@ def test_a_place_may_be_a_few_cells_of_its_grid_away(north, refused):
         read(body)
 
 
+def test_neighbours_nearer_than_a_few_cells_may_not_change_places():
+    town = replace(DK_1.weather_points[0], longitude=DK_1.weather_points[0].longitude + 0.25)
+    close = replace(DK_1, weather_points=(DK_1.weather_points[0], town))
+    params = asked(close)
+    places = document(params)
+    assert read(json.dumps(places).encode(), params, close).observations.height == 48
+    with pytest.raises(BadAnswer, match="another order"):
+        read(json.dumps(places[::-1]).encode(), params, close)
+
+
 def test_two_places_in_one_cell_are_no_fault():
-    close = copy.copy(DK_1)
     points = DK_1.weather_points
-    object.__setattr__(close, "weather_points", (points[0], points[0], *points[2:]))
+    close = replace(DK_1, weather_points=(points[0], points[0], *points[2:]))
     params = asked(close)
     assert read(json.dumps(document(params)).encode(), params, close).observations.height == 48
 
@@ -271,12 +280,11 @@ def test_an_answer_to_a_request_that_is_none_of_ours_is_not_read(params):
 )
 def test_the_mean_lies_between_the_places(weights, temperatures):
     total = sum(weights)
-    where = copy.copy(DK_1)
     points = tuple(
         type(point)(point.name, point.latitude, point.longitude, weight / total)
         for point, weight in zip(DK_1.weather_points, weights, strict=False)
     )
-    object.__setattr__(where, "weather_points", points)
+    where = replace(DK_1, weather_points=points)
     params = asked(where, names=("temperature_2m",))
     places = document(params)
     for place, value in zip(places, temperatures, strict=False):

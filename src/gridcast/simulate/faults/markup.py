@@ -40,7 +40,7 @@ def cut_and_closed(text: str) -> str:
 @document
 def mismatched_tag(text: str) -> str:
     """An element ends under another name."""
-    return text.replace("</Period>", "</Periode>", 1)
+    return text.replace("</Period>", "</Span>", 1)
 
 
 @document

@@ -197,9 +197,7 @@ def total_mismatch(page: Page) -> Page:
 @_records
 def total_too_small(page: Page) -> Page:
     """There are more records than the total says."""
-    page["total"] = 1
-    page["records"] = page["records"] + [_middle(page)] * (len(page["records"]) == 1)
-    return page
+    return page | {"total": int(page["total"]) - 1}
 
 
 @_records
@@ -207,7 +205,7 @@ def last_records_missing(page: Page) -> Page:
     """The last hours are gone, and the total with them."""
     page["records"] = page["records"][: max(1, len(page["records"]) * 3 // 4)]
     page["total"] = len(page["records"])
-    return page if len(page["records"]) > 1 else page | {"total": 0, "records": []}
+    return page
 
 
 @_records

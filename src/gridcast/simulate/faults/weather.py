@@ -200,9 +200,9 @@ def single_place(places: Places) -> Places | dict[str, Any]:
 
 
 @_weather
-def place_missing(places: Places) -> Places | dict[str, Any]:
+def place_missing(places: Places) -> str:
     """The last place is absent."""
-    return places[:-1] if len(places) > 1 else _text(places[:-1])  # type: ignore[return-value]
+    return _text(places[:-1])
 
 
 @_weather

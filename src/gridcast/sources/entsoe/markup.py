@@ -153,7 +153,7 @@ class _Reader:
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text.append
-        self.parser.XmlDeclHandler = self.declaration
+        self.parser.XmlDeclHandler = self._declaration
         self.parser.StartDoctypeDeclHandler = self.refuse
         self.parser.EntityDeclHandler = self.refuse
         self.parser.ProcessingInstructionHandler = self.instruction
@@ -249,7 +249,7 @@ class _Reader:
         self.path.append((name, {}, Record()))
         self.grammar = _qualified(root.grammar, namespace)
 
-    def declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii"):
             raise bad("encoding", f"it declares {encoding}, not UTF-8")
 

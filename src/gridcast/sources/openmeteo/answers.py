@@ -80,7 +80,8 @@ def asked(answer: Answer) -> Asked | None:
         return None
     params = answer.params
     try:
-        columns = {name: _column(name) for name in params["hourly"].split(",")}
+        parts = {name: _COLUMN.fullmatch(name) for name in params["hourly"].split(",")}
+        columns = {name: (part["variable"], int(part["lead"] or 0)) for name, part in parts.items() if part}
         latitudes, longitudes = (params[name].split(",") for name in ("latitude", "longitude"))
         places = tuple((float(north), float(east)) for north, east in zip(latitudes, longitudes, strict=True))
         if path.endswith("/archive"):
@@ -92,18 +93,13 @@ def asked(answer: Answer) -> Asked | None:
             first, last = params["start_hour"], params["end_hour"]
         stamps = np.arange(np.datetime64(first, "us"), np.datetime64(last, "us") + HOUR, HOUR)
         run = datetime.fromisoformat(params["run"]).replace(tzinfo=UTC) if "run" in params else None
-        if params["models"] != REANALYSIS if api is Api.ARCHIVE else params["models"] not in MODELS:
-            raise KeyError
-    except (KeyError, ValueError):
-        raise bad_answer(answer, "belongs to a request that is none of ours", fault="request") from None
+        known = params["models"] in ((REANALYSIS,) if api is Api.ARCHIVE else MODELS)
+        known &= None not in parts.values() and {name for name, _ in columns.values()} <= set(VARIABLES)
+    except (KeyError, TypeError, ValueError):
+        known = False
+    if not known:
+        raise bad_answer(answer, "belongs to a request that is none of ours", fault="request")
     return Asked(api, params["models"], columns, stamps, run, places)
-
-
-def _column(name: str) -> tuple[str, int]:
-    found = _COLUMN.fullmatch(name)
-    if found is None or found["variable"] not in VARIABLES:
-        raise KeyError(name)
-    return found["variable"], int(found["lead"] or 0)
 
 
 def read(answer: Answer, *, zone: BiddingZone, published: Publication | None = None) -> Fetched:
