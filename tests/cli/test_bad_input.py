@@ -243,7 +243,9 @@ def test_ingest_and_its_sources_go_with_their_options(refused, good_file):
         says="no load in the days",
     )
     refused(
-        *("ingest", "--zone", "DK_1", "--source", "demo", "--start", "2026-02-01", "--end", "2026-01-01"), says="no day"
+        *("ingest", "--zone", "DK_1", "--source", "demo", "--start", "2026-02-01", "--end", "2026-01-01"),
+        says="is not after --start",
+        code=2,
     )
 
 
@@ -384,17 +386,18 @@ def test_ingesting_twice_adds_nothing(gridcast, good_file, home):
     words = ("ingest", "--zone", "DK_1", "--source", "tabular", "--file", good_file, "--json")
     first, second = gridcast(*words).document, gridcast(*words).document
     rows = pl.read_csv(good_file).height
-    assert (first["received"], first["new"], first["missing"]) == (rows, rows, 0)
-    assert (second["received"], second["new"]) == (rows, 0)
+    assert (first["requested"], first["received"], first["new"], first["missing"]) == (rows, rows, rows, [])
+    assert (second["received"], second["new"], second["revised"]) == (rows, 0, 0)
     assert (first["first"], first["last"]) == ("2018-01-01T00:00:00Z", "2018-04-10T23:00:00Z")
 
 
-def test_ingest_counts_the_intervals_that_are_missing(gridcast, tmp_path):
+def test_ingest_names_the_intervals_that_are_missing(gridcast, tmp_path):
     path = tmp_path / "gaps.csv"
     world(days=9).filter(~pl.int_range(pl.len()).is_in([5, 6, 100])).write_csv(path)
-    assert (
-        gridcast("ingest", "--zone", "DK_1", "--source", "tabular", "--file", path, "--json").document["missing"] == 3
-    )
+    account = gridcast("ingest", "--zone", "DK_1", "--source", "tabular", "--file", path, "--json").document
+    starts = ["2018-01-01T05:00:00Z", "2018-01-01T06:00:00Z", "2018-01-05T04:00:00Z"]
+    assert [each["start"] for each in account["missing"]] == starts
+    assert account["requested"] == account["received"] + len(starts)
 
 
 def test_a_bad_file_after_a_good_one_changes_nothing_in_the_store(gridcast, refused, good_file, tmp_path):

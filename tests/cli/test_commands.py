@@ -9,7 +9,8 @@ import pytest
 from gridcast.cli.app import app
 from gridcast.cli.options import progress_bar
 
-COMMANDS = ("zones", "ingest", "train", "backtest", "issue", "demo")
+COMMANDS = ("zones", "ingest", "simulate", "report", "doctor", "quarantine", "backup", "restore", "retain", "snapshot")
+COMMANDS += ("train", "backtest", "issue", "demo")
 
 
 class Terminal(io.StringIO):

@@ -80,6 +80,7 @@ def test_weather_of_past_days_is_what_was_known_before_them(grid, gridcast, home
     assert found["valid_time"].n_unique() == 8 * 24
     past = found.filter(pl.col("valid_time") < NOW - timedelta(days=1))
     issue = pl.col("valid_time").dt.convert_time_zone("Europe/Copenhagen").dt.truncate("1d") - timedelta(hours=13)
+    issue = issue.dt.convert_time_zone("UTC")
     assert past.filter(pl.col("published_at") > issue).is_empty()
 
 

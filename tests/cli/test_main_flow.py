@@ -211,7 +211,7 @@ def test_what_is_revised_after_the_issue_changes_no_forecast(gridcast, home, tmp
     assert first.code == 0, first.err
     world().with_columns(load_mw=pl.col("load_mw") * 1.5).write_csv(path)
     revised = gridcast(*words, "2018-04-11T08:00:00Z").document
-    assert revised["new"] == revised["received"]
+    assert (revised["new"], revised["revised"]) == (0, revised["received"])
     assert gridcast(*issue) == first
     # A forecast that is issued later has heard of it.
     later = gridcast(*["issue", "--zone", "DK_1", "--format", "json", "--now", "2018-04-11T12:00:00Z"]).document

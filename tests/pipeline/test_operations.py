@@ -46,7 +46,7 @@ def test_ingest_is_idempotent(store, demo_rows):
     first = pipeline.ingest(store, demo_rows, zone=DK_1)
     second = pipeline.ingest(store, demo_rows.sample(fraction=1.0, shuffle=True, seed=1), zone=DK_1)
     assert (first.new, second.new) == (demo_rows.height, 0)
-    assert (first.missing, second.missing) == (0, 0)
+    assert (first.missing, second.missing) == ((), ())
     assert (first.first, first.last) == (second.first, second.last)
 
 

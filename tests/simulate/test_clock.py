@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gridcast.errors import ConfigError, Unreachable
+from gridcast.pipeline.clock import SystemClock
 from gridcast.simulate import RemoteClock, VirtualClock, World, running
-from gridcast.sources.fetched import SystemClock
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

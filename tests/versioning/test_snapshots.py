@@ -16,7 +16,7 @@ from gridcast import pipeline
 from gridcast.contracts import OBSERVATION_KEY, OBSERVATIONS
 from gridcast.errors import ConfigError, DataError, OutsideData, UnreadableFile
 from gridcast.market.zones import zone
-from gridcast.pipeline.snapshots import digest
+from gridcast.store import digest
 from gridcast.store.database import Store
 
 DK, DK_1, DK_2 = zone("DK"), zone("DK_1"), zone("DK_2")

@@ -112,8 +112,8 @@ def open_registry() -> Registry:
 def live_settings(simulator: str | None) -> tuple[Settings, Clock]:
     """The settings, every provider at the simulator where one is named, and the clock that goes with them."""
     from gridcast import settings
+    from gridcast.pipeline.clock import SystemClock
     from gridcast.sources.endpoints import Endpoints
-    from gridcast.sources.fetched import SystemClock
 
     found = settings.load()
     if simulator is not None:

@@ -28,16 +28,15 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import time
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import polars as pl
+from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from gridcast.errors import ConfigError, UnknownZone
+from gridcast.market.tables import Table, did_you_mean
 
 Value = TypeVar("Value")
 
@@ -123,7 +122,7 @@ def zone(code: str, *, user_file: Path | None = None) -> BiddingZone:
     if code in table:
         return table[code]
     nearest = _nearest(code, table)
-    remedy = _did_you_mean(nearest) if nearest else "`gridcast zones` lists them, and a TOML file adds your own"
+    remedy = did_you_mean(nearest) if nearest else "`gridcast zones` lists them, and a TOML file adds your own"
     raise UnknownZone(f"there is no zone {code!r}", remedy=remedy, zone=code, nearest=nearest)
 
 
@@ -169,10 +168,6 @@ def _nearest(code: str, table: Mapping[str, BiddingZone]) -> list[str]:
     return list(dict.fromkeys(like[folded] for folded in begin + close))[:3]
 
 
-def _did_you_mean(nearest: Sequence[str]) -> str:
-    return f"did you mean {', '.join(nearest)}?"
-
-
 @lru_cache(maxsize=1)
 def _built_in() -> dict[str, BiddingZone]:
     text = files(__package__).joinpath("zones.toml").read_text(encoding="utf-8")
@@ -199,7 +194,7 @@ def _parse(text: str, *, where: str, known: Mapping[str, BiddingZone]) -> dict[s
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML ({error})", remedy="mend that line", file=where) from error
-    tables = [_Table(raw, file=where, zone=code) for code, raw in document.items()]
+    tables = [_ZoneTable(raw, file=where, zone=code) for code, raw in document.items()]
     taken = {_fold(code): code for code in known}
     for table in tables:
         table.check_code(taken)
@@ -222,10 +217,9 @@ _POINT_KEYS = frozenset({"name", "latitude", "longitude", "weight"})
 _REGION_KEYS = frozenset({"country", "subdivision", "weight"})
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
-def _plain_zone(table: _Table) -> BiddingZone:
+def _plain_zone(table: _ZoneTable) -> BiddingZone:
     table.check_keys(_COMMON_KEYS)
     country, subdivision = table.text("country"), table.optional_text("subdivision")
     market_tz = table.time_zone("market_tz")
@@ -249,7 +243,7 @@ def _plain_zone(table: _Table) -> BiddingZone:
     )
 
 
-def _portfolio(table: _Table, known: Mapping[str, BiddingZone]) -> BiddingZone:
+def _portfolio(table: _ZoneTable, known: Mapping[str, BiddingZone]) -> BiddingZone:
     table.check_keys(_COMMON_KEYS | {"members", "member_weights"})
     parts = table.members(known)
     weights = table.member_weights(len(parts))
@@ -297,28 +291,8 @@ def _shared(values: Iterable[Value]) -> Value | None:
     return found.pop() if len(found) == 1 else None
 
 
-class _Table:
-    """One zone's table of a TOML file: reads typed keys, and says file, zone, key and remedy where one is wrong."""
-
-    def __init__(self, raw: object, *, file: str, zone: str, below: str = "") -> None:
-        self.file = file
-        self.zone = zone
-        self.below = below
-        if not isinstance(raw, dict):
-            raise ConfigError(
-                f"{file} has the key {zone!r} outside any zone",
-                remedy="put keys below a table such as [MY_ZONE]",
-                file=file,
-                zone=None,
-                key=zone,
-            )
-        self.raw: dict[str, Any] = raw
-
-    def wrong(self, key: str, what: str, *, remedy: str) -> ConfigError:
-        key = self.below + key
-        return ConfigError(
-            f"{self.file}, zone {self.zone}, {key}: {what}", remedy=remedy, file=self.file, zone=self.zone, key=key
-        )
+class _ZoneTable(Table):
+    """One zone's table: what only a zone has."""
 
     def check_code(self, taken: dict[str, str]) -> None:
         """Refuse a malformed code and one that differs from another at most by case and punctuation."""
@@ -327,46 +301,6 @@ class _Table:
         other = taken.setdefault(_fold(self.zone), self.zone)
         if other is not self.zone:
             raise self.wrong("code", f"there is a zone {other} already", remedy="choose another code")
-
-    def check_keys(self, allowed: frozenset[str], raw: Mapping[str, object] | None = None, *, below: str = "") -> None:
-        for key in self.raw if raw is None else raw:
-            if key not in allowed:
-                like = difflib.get_close_matches(key, allowed, n=1)
-                remedy = _did_you_mean(like) if like else f"the keys are {', '.join(sorted(allowed))}"
-                raise self.wrong(below + key, "unknown key", remedy=remedy)
-
-    def optional_text(self, key: str, default: str | None = None) -> str | None:
-        return self.text(key) if key in self.raw else default
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.raw.get(key, default)
-        if value is None:
-            raise self.wrong(key, "missing", remedy=f'write {key} = "..."')
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(key, f"{value!r} is not a text", remedy=f'write {key} = "..."')
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.raw.get(key, default)
-        if not isinstance(value, bool):
-            raise self.wrong(key, f"{value!r} is neither true nor false", remedy="write true or false, without quotes")
-        return value
-
-    def time_zone(self, key: str, default: str | None = None) -> str:
-        name = self.text(key, default)
-        if not _is_time_zone(name):
-            raise self.wrong(key, f"no time zone {name!r}", remedy='write an IANA name in exact case ("Europe/Oslo")')
-        return name
-
-    def clock(self, key: str, default: time | None) -> time:
-        value = self.raw.get(key, default)
-        if isinstance(value, time):
-            return value
-        if value is None:
-            raise self.wrong(key, "missing, and the members differ", remedy=f'write {key} = "11:00"')
-        if not isinstance(value, str) or not _CLOCK.fullmatch(value):
-            raise self.wrong(key, f"{value!r} is not a time of day", remedy='write "HH:MM", 00:00 to 23:59')
-        return time.fromisoformat(value)
 
     def gate(self, default: time | None) -> time | None:
         if self.raw.get("gate_closure", default) in (None, "none"):
@@ -381,31 +315,11 @@ class _Table:
             raise self.wrong("eic", f"{code!r} fails the check of an EIC", remedy="copy its 16 characters again")
         return code
 
-    def number(self, key: str, value: object, *, low: float, high: float, remedy: str) -> float:
-        """A finite number in [low, high]."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.wrong(key, "missing" if value is None else f"{value!r} is not such a number", remedy=remedy)
-        return float(value)
-
-    def weight(self, key: str, value: object) -> float:
-        return self.number(key, value, low=1e-9, high=1e12, remedy="write a number above 0")
-
-    def degrees(self, key: str, value: object, *, limit: int, positive: str) -> float:
-        remedy = f"write degrees from -{limit} to {limit}, {positive} positive"
-        return self.number(key, value, low=-limit, high=limit, remedy=remedy)
-
-    def tables(self, key: str, *, example: str) -> list[dict[str, object]]:
-        """A list of tables, empty where the key is absent."""
-        raw = self.raw.get(key, [])
-        if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
-            raise self.wrong(key, "not a list of tables", remedy=f"write {key} = [{example}]")
-        return raw
-
     def regions(self, own: Region) -> tuple[Region, ...]:
         """The regions; ``own`` is the zone's calendar, which one without a name has."""
         raw = self.tables("regions", example='{ weight = 3 }, { country = "SE", weight = 1 }')
         regions = [
-            _Table(each, file=self.file, zone=self.zone, below=f"regions[{number}].").region(own)
+            _ZoneTable(each, file=self.file, zone=self.zone, below=f"regions[{number}].").region(own)
             for number, each in enumerate(raw, start=1)
         ]
         if len({(region.country, region.subdivision) for region in regions}) < len(regions):
@@ -450,7 +364,7 @@ class _Table:
         for name in names:
             if name not in known:
                 like = _nearest(name, known)
-                remedy = _did_you_mean(like) if like else "name zones of `gridcast zones` or this file, no portfolios"
+                remedy = did_you_mean(like) if like else "name zones of `gridcast zones` or this file, no portfolios"
                 raise self.wrong("members", f"there is no zone {name!r} to be a member", remedy=remedy)
             if known[name].members:
                 inner = ", ".join(known[name].members)
@@ -477,15 +391,3 @@ class _Table:
 def _normalised(weights: Sequence[float]) -> tuple[float, ...]:
     total = math.fsum(weights)
     return tuple(weight / total for weight in weights)
-
-
-@lru_cache(maxsize=256)
-def _is_time_zone(name: str) -> bool:
-    """Whether both clocks of the house know the zone: Python's for single instants, Polars' for columns."""
-    try:
-        ZoneInfo(name)
-        # Polars reads the name exactly; a file system that ignores case would let Python accept "europe/oslo".
-        pl.Series([datetime(2000, 1, 1, tzinfo=UTC)], dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError):
-        return False
-    return True

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gridcast.contracts import OBSERVATIONS, load_rows, observations, public_rows
+from gridcast.contracts import load_rows, observations, public_rows
 from gridcast.errors import ConfigError, DataError, OutsideData, UnreadableFile
 from gridcast.market.days import at_wall_clock, instant
 from gridcast.market.zones import BiddingZone
+from gridcast.store.digest import digest
 
 if TYPE_CHECKING:
     from gridcast.store.database import Store
@@ -175,21 +176,6 @@ def read_statement(path: Path) -> Statement:
             remedy="restore it from git, or write the snapshot again with `gridcast snapshot`",
             where=str(beside),
         ) from None
-
-
-def digest(rows: pl.DataFrame) -> str:
-    """SHA-256 of Observations in the order of their key: of the values alone, so that no library's format counts."""
-    found = hashlib.sha256()
-    for name, kind in OBSERVATIONS.items():
-        column = rows[name]
-        if kind == pl.String:
-            found.update(column.str.len_bytes().to_numpy().astype("<i8").tobytes())
-            found.update("".join(column).encode())
-        elif kind == pl.Float64:
-            found.update(column.to_numpy().astype("<f8").tobytes())
-        else:
-            found.update(column.to_physical().to_numpy().astype("<i8").tobytes())
-    return found.hexdigest()
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:

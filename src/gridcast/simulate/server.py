@@ -18,6 +18,7 @@ from typing import TextIO
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from gridcast.errors import ConfigError
+from gridcast.pipeline.clock import SystemClock
 from gridcast.simulate.clock import VirtualClock
 from gridcast.simulate.energidata import Energidata
 from gridcast.simulate.entsoe import Entsoe
@@ -27,7 +28,7 @@ from gridcast.simulate.library import Library
 from gridcast.simulate.openmeteo import Openmeteo
 from gridcast.simulate.traffic import Traffic
 from gridcast.simulate.world import World
-from gridcast.sources.fetched import Clock, SystemClock
+from gridcast.sources.fetched import Clock
 
 HOST = "127.0.0.1"
 _LARGEST_REQUEST = 1 << 20

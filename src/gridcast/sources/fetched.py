@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from gridcast.contracts import DOUBTFUL, UTC_TIME
 from gridcast.market.zones import BiddingZone
 
-__all__ = ["DOUBTFUL", "DUE", "Answer", "Clock", "Fetched", "LiveSource", "SystemClock"]
+__all__ = ["DOUBTFUL", "DUE", "Answer", "Clock", "Fetched", "LiveSource"]
 
 
 class Clock(Protocol):
@@ -90,17 +90,3 @@ class LiveSource(Protocol):
     def read(self, answer: Answer, *, zone: BiddingZone) -> Fetched:
         """What a kept answer says, as `fetch` would have read it: for a replay after the parser was mended."""
         ...
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """The present instant, UTC."""
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        """Let so much time pass."""
-        import time
-
-        time.sleep(max(0.0, seconds))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gridcast.sources.fetched import SystemClock
+from gridcast.pipeline.clock import SystemClock
 from gridcast.sources.wire import Bucket, Kept, Limit, Permit
 
 LIMIT = Limit(80, 1, 20)
@@ -21,7 +21,8 @@ WORKER = """
 import hashlib, sys, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from gridcast.sources.fetched import Answer, SystemClock
+from gridcast.pipeline.clock import SystemClock
+from gridcast.sources.fetched import Answer
 from gridcast.sources.wire import Bucket, Kept, Limit, Permit
 folder, who, times = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 bucket, kept = Bucket(folder / "b.sqlite", clock=SystemClock()), Kept(folder / "kept")
