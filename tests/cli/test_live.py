@@ -115,6 +115,21 @@ def test_denmark_falls_back_on_energidata_where_entsoe_does_not_answer(grid, gri
     assert set(stored(home, "load")["source"]) == {"energidata"}
 
 
+def test_settlement_comes_when_it_is_named_and_beside_the_load(grid, gridcast, home):
+    _, _, url = grid
+    words = ("ingest", "--zone", "DK_1", "--source", "energidata", *DAYS, "--simulator", url, "--json")
+    gridcast(*words)
+    assert stored(home, "load_settlement").is_empty()
+    before = stored(home, "load")
+    account = gridcast(*words, "--variables", "load_settlement").document
+    assert account["received"] + len(account["missing"]) == account["requested"]
+    assert account["received"] == stored(home, "load_settlement").height
+    assert stored(home, "load").equals(before)
+    strange = gridcast(*words, "--variables", "load,wind")
+    assert strange.code != 0
+    assert "wind" in strange.err
+
+
 def test_a_second_look_finds_nothing_new_and_a_later_one_what_was_revised(grid, gridcast, home):
     world, clock, url = grid
     words = ("ingest", "--zone", "DK_1", "--source", "entsoe", *DAYS, "--simulator", url, "--json")

@@ -31,7 +31,7 @@ from gridcast.contracts import observations
 from gridcast.errors import BadAnswer, ConfigError, RateLimited, Refused, SourceError
 from gridcast.market.zones import zone
 from gridcast.sources.endpoints import Endpoints
-from gridcast.sources.energidata import Energidata
+from gridcast.sources.energidata import DATASETS, Energidata
 from gridcast.sources.fetched import DOUBTFUL, DUE, Answer, Fetched
 from gridcast.sources.wire import Bucket, Kept, Wire
 from scripted import Scripted, Send, VirtualClock, answer
@@ -48,6 +48,8 @@ def reader(tmp_path_factory) -> Energidata:
     """It is asked nothing, so it needs no server."""
     return source("http://127.0.0.1:9", tmp_path_factory.mktemp("reader"), VirtualClock())
 
+VARIABLES = tuple(dataset.variable for dataset in DATASETS)
+
 
 def hours(first: datetime, count: int) -> list[datetime]:
     return [first + n * HOUR for n in range(count)]
@@ -57,7 +59,7 @@ def test_three_variables_come_from_three_data_sets_and_are_never_spliced(tmp_pat
     clock = VirtualClock(NOON + timedelta(days=30))
     start, end = NOON, NOON + 3 * HOUR
     with Scripted(Send(Service(NOON - timedelta(days=9), NOON + timedelta(days=9)))) as server:
-        found = source(server.url, tmp_path, clock).fetch(DK_1, start=start, end=end)
+        found = source(server.url, tmp_path, clock).fetch(DK_1, start=start, end=end, variables=VARIABLES)
 
     counts = dict(found.observations["variable"].value_counts().iter_rows())
     assert counts == {"load": 3, "load_realtime": 36, "load_settlement": 3}
@@ -328,7 +330,7 @@ def test_a_kept_answer_reads_as_it_was_fetched(tmp_path):
     kept = Kept(tmp_path / "kept")
     with Scripted(Send(Service(NOON - timedelta(days=9), NOON + timedelta(days=9)))) as server:
         adapter = source(server.url, tmp_path, clock, kept=kept)
-        found = adapter.fetch(DK_1, start=NOON, end=NOON + 5 * HOUR)
+        found = adapter.fetch(DK_1, start=NOON, end=NOON + 5 * HOUR, variables=VARIABLES)
     again = [adapter.read(each, zone=DK_1) for each in kept.answers("energidata")]
     inside = pl.col("valid_time").is_between(NOON, NOON + 5 * HOUR, closed="left")
     replayed = observations(pl.concat(each.observations for each in again).filter(inside))
@@ -352,7 +354,7 @@ def test_one_request_a_minute_and_data_set(tmp_path):
     with Scripted(Send(Service(NOON, NOON + HOUR))) as server:
         adapter = source(server.url, tmp_path, clock)
         for _ in range(3):
-            adapter.fetch(DK_1, start=NOON, end=NOON + HOUR)
+            adapter.fetch(DK_1, start=NOON, end=NOON + HOUR, variables=VARIABLES)
         assert len(server.requests) == 9
     # Three data sets share nothing, so only the second and the third round wait.
     assert timedelta(minutes=2) <= clock.now() - began < timedelta(minutes=2, seconds=5)
@@ -421,10 +423,10 @@ def simulated(folder, *, variable: str, fault: str | None = None) -> Fetched:
 def truth(tmp_path_factory):
     """What the simulator says without a fault, by variable."""
     folder = tmp_path_factory.mktemp("truth")
-    return {name: simulated(folder, variable=name) for name in Energidata.variables}
+    return {name: simulated(folder, variable=name) for name in VARIABLES}
 
 
-@pytest.mark.parametrize("variable", Energidata.variables)
+@pytest.mark.parametrize("variable", VARIABLES)
 def test_the_simulator_serves_every_variable_whole(truth, variable):
     found = truth[variable]
     assert found.observations.height == found.due.height == (72 * 12 if variable == "load_realtime" else 72)

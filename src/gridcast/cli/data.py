@@ -31,6 +31,10 @@ def ingest(
     start: Annotated[str | None, typer.Option("--start", help="First local day, YYYY-MM-DD.")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Last local day, exclusive.")] = None,
     simulator: SimulatorOption = None,
+    variables: Annotated[
+        str | None,
+        typer.Option("--variables", help="What a live source is asked for, e.g. load,load_settlement; default its own."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Poll until interrupted, and keep every change.")] = False,
     every: Annotated[int, typer.Option("--every", min=1, max=1440, help="Minutes between polls.")] = 15,
     polls: Annotated[int | None, typer.Option("--polls", min=1, help="Stop --watch after so many.")] = None,
@@ -50,10 +54,10 @@ def ingest(
     if first and last and last <= first:
         raise ConfigError(f"--end {last} is not after --start {first}", remedy="--end is the first day left out")
     if source in FILES:
-        if simulator or watch or again or polls:
+        if simulator or variables or watch or again or polls:
             raise ConfigError(
                 f"--source {source} is asked once, and not over the network",
-                remedy="leave out --simulator, --watch, --polls and --again, or choose a live source",
+                remedy="leave out --simulator, --variables, --watch, --polls and --again, or choose a live source",
             )
         observations = pipeline.fetch(
             where, source=source.value, file=file, start=first, end=last, fetched_at=options.instant_of(now)
@@ -71,6 +75,11 @@ def ingest(
         raise ConfigError("--watch looks at the days around now", remedy="leave out --start, --end and --again")
     if polls is not None and not watch:
         raise ConfigError("--polls counts the polls of --watch", remedy="add --watch")
+    if variables is not None and again:
+        raise ConfigError("--again reads whole answers", remedy="leave --variables out")
+    wanted = None if variables is None else options.listed(variables)
+    if wanted == ():
+        raise ConfigError("--variables names none", remedy="name some, or leave it out")
     found, clock = options.live_settings(simulator)
     names = pipeline.source_order(where) if source == options.SourceName.AUTO else (source.value,)
     with options.open_store(to_fill=True) as store, pipeline.providers(names, settings=found, clock=clock) as sources:
@@ -83,7 +92,14 @@ def ingest(
 
             with contextlib.suppress(KeyboardInterrupt):
                 pipeline.watch(
-                    store, sources, zone=where, clock=clock, every=timedelta(minutes=every), polls=polls, report=report
+                    store,
+                    sources,
+                    zone=where,
+                    clock=clock,
+                    variables=wanted,
+                    every=timedelta(minutes=every),
+                    polls=polls,
+                    report=report,
                 )
             show.polls(seen, zone=where, as_json=as_json)
         elif again:
@@ -93,7 +109,10 @@ def ingest(
         else:
             begin, finish = pipeline.window(store, zone=where, now=clock.now(), start=first, end=last)
             show.account(
-                pipeline.ingest_live(store, sources, zone=where, start=begin, end=finish, clock=clock), as_json=as_json
+                pipeline.ingest_live(
+                    store, sources, zone=where, start=begin, end=finish, clock=clock, variables=wanted
+                ),
+                as_json=as_json,
             )
 
 

@@ -37,6 +37,7 @@ def watch(
     *,
     zone: BiddingZone,
     clock: Clock,
+    variables: Sequence[str] | None = None,
     every: timedelta = EVERY,
     polls: int | None = None,
     report: Callable[[Poll], None],
@@ -56,7 +57,7 @@ def watch(
         at = clock.now()
         try:
             start, end = _whole(at - BACK), _whole(at + AHEAD)
-            account = ingest_live(store, sources, zone=zone, start=start, end=end, clock=clock)
+            account = ingest_live(store, sources, zone=zone, start=start, end=end, clock=clock, variables=variables)
             report(Poll(at, account, ""))
         except SourceError as error:
             failed += 1

@@ -72,14 +72,14 @@ class LiveSource(Protocol):
     """Its name on the command line, and the beginning of ``source`` on every row."""
 
     variables: tuple[str, ...]
-    """The variables it can bring."""
+    """The variables it brings where none are named."""
 
     def fetch(
         self, zone: BiddingZone, *, start: datetime, end: datetime, variables: Sequence[str] | None = None
     ) -> Fetched:
         """What the provider has of the zone's intervals that start from ``start`` to ``end`` (exclusive), UTC.
 
-        All of ``variables`` (default: its own), or an error: a part is never passed off as the whole.
+        All of ``variables`` (default: `variables`), or an error: a part is never passed off as the whole.
 
         Raises:
             SourceError: there was no usable answer.

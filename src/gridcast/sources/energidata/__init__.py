@@ -1,6 +1,7 @@
 """Energi Data Service (Energinet): real Danish load, without a key. Licence CC BY 4.0.
 
-Three variables from three data sets. They measure different things, so they are never spliced:
+Three variables from three data sets. They measure different things, so they are never spliced; `load` comes unless
+others are named:
 
 - ``load``: hourly gross consumption of `GenerationProdTypeExchange`, about two hours late, revised in `VERSIONS`;
 - ``load_realtime``: every five minutes, `scada_load` of `ElectricityProdex5MinRealtime`;

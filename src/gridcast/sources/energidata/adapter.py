@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from gridcast.contracts import OBSERVATIONS, observations
+from gridcast.contracts import LOAD, OBSERVATIONS, observations
 from gridcast.errors import ConfigError
 from gridcast.market.zones import BiddingZone
 from gridcast.sources.endpoints import Endpoints
@@ -26,7 +26,7 @@ class Energidata:
     """Danish load from Energi Data Service; a `LiveSource`."""
 
     name = SOURCE
-    variables = tuple(dataset.variable for dataset in DATASETS)
+    variables = (LOAD,)
 
     def __init__(self, wire: Wire, *, endpoints: Endpoints, clock: Clock) -> None:
         self._wire = wire
@@ -44,11 +44,10 @@ class Energidata:
         """
         area = _area(zone)
         wanted = self.variables if variables is None else tuple(variables)
-        unknown = [name for name in wanted if name not in self.variables]
+        known = [dataset.variable for dataset in DATASETS]
+        unknown = [name for name in wanted if name not in known]
         if unknown:
-            raise ConfigError(
-                f"{SOURCE} has no {', '.join(unknown)}", remedy=f"its variables are {', '.join(self.variables)}"
-            )
+            raise ConfigError(f"{SOURCE} has no {', '.join(unknown)}", remedy=f"its variables are {', '.join(known)}")
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ConfigError(
                 f"the period from {start} to {end} is empty or has no time zone", remedy="give UTC, start before end"
