@@ -10,7 +10,7 @@ default: lint types layers test
 install:
     python3 -m venv .venv
     {{python}} -m pip install -q -U pip
-    {{python}} -m pip install -q -e ".[api,pandas,postgres]" --group dev
+    {{python}} -m pip install -q -e ".[api,pandas,postgres,versioning]" --group dev
     .venv/bin/pre-commit install
 
 # the network models too: on Linux choose a CPU build of torch first, or gigabytes of CUDA come along
@@ -44,6 +44,8 @@ coverage:
 
 # the figures of the README and the docs
 bench:
+    {{python}} benchmarks/faults.py --out docs/faults.md
+    {{python}} benchmarks/parsing.py --out docs/benchmarks/parsing.md
     {{python}} benchmarks/speed.py --install --out docs/benchmarks/speed.md
     {{python}} benchmarks/accuracy.py --out docs/benchmarks/accuracy.md
 
@@ -53,10 +55,10 @@ picture:
 
 # every lane that takes minutes; commits what the benchmarks measured, with the commit they measured
 long:
-    HYPOTHESIS_PROFILE=long {{python}} -m pytest -q -m "long or not long"
+    {{python}} benchmarks/reliability.py --out docs/benchmarks/reliability.md
     just bench
-    git add docs/benchmarks
-    git diff --cached --quiet docs/benchmarks || git commit -q -m "Benchmarks measured at $(git rev-parse --short HEAD)" docs/benchmarks
+    git add docs/benchmarks docs/faults.md
+    git diff --cached --quiet docs || git commit -q -m "Benchmarks measured at $(git rev-parse --short HEAD)" docs
 
 # versions and hashes that a deployment installs; torch's differ by machine, so deep stays out
 lock:

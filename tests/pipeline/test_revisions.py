@@ -82,7 +82,7 @@ class Desk:
 def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home that has the weather forecasts of the summer."""
     desk = Desk(tmp_path_factory.mktemp("weather"), simulate.VirtualClock(NOW - 3 * DAY))
-    assert desk.ingest("openmeteo", start=SINCE).missing == ()
+    assert desk.ingest("openmeteo", start=SINCE, faults=simulate.Faults()).missing == ()
     desk.store.close()
     return desk.home
 
@@ -91,9 +91,12 @@ def sorted_fan(forecast: pl.DataFrame) -> pl.DataFrame:
     return forecast.select(FAN).sort(FAN)
 
 
-def made_again(rows: pl.DataFrame, *, trained_at: datetime, like: pl.DataFrame) -> pl.DataFrame:
-    """A model trained on those rows as of then, and its forecast of the day that ``like`` is of."""
-    trained = pipeline.train(rows, zone=DK_1, recipe=models.recipe("linear"), at=trained_at)
+def trained_on(rows: pl.DataFrame, *, at: datetime) -> pipeline.Trained:
+    return pipeline.train(rows, zone=DK_1, recipe=models.recipe("linear"), at=at)
+
+
+def made_again(rows: pl.DataFrame, *, trained: pipeline.Trained, like: pl.DataFrame) -> pl.DataFrame:
+    """The forecast of the origin of ``like`` from those rows."""
     day = like["valid_time"].min().astimezone(DK_1.market_zone).date()  # type: ignore[union-attr]
     origin = pipeline.window_to_issue(DK_1, now=like["issue_time"][0], delivery_day=day)
     return sorted_fan(pipeline.issue(rows, trained=trained, origin=origin, model_version="again"))
@@ -101,18 +104,19 @@ def made_again(rows: pl.DataFrame, *, trained_at: datetime, like: pl.DataFrame) 
 
 @dataclass(frozen=True)
 class Issued:
-    """A forecast, and what was known when it was made."""
+    """A forecast by the registered champion, what was known when it was made, and the same model made of just that."""
 
     desk: Desk
     forecast: pl.DataFrame
-    trained_at: datetime
     known: pl.DataFrame
+    trained: pipeline.Trained
 
     @classmethod
     def now(cls, desk: Desk) -> Issued:
         trained_at = desk.train()
         forecast = desk.issue()
-        return cls(desk, forecast, trained_at, desk.known(made_at=desk.made_at(forecast)))
+        known = desk.known(made_at=desk.made_at(forecast))
+        return cls(desk, forecast, known, trained_on(known, at=trained_at))
 
     @property
     def issue_time(self) -> datetime:
@@ -123,10 +127,10 @@ class Issued:
         return load.filter(public_rows(load, instant(self.issue_time)))
 
     def check_replay(self) -> None:
-        """The rows known then, the model of then and its forecast come back: every value to the bit."""
+        """The rows known then come back, and of them the forecast: every value to the bit."""
         then = self.desk.known(made_at=self.desk.made_at(self.forecast))
         assert then.equals(self.known)
-        assert made_again(then, trained_at=self.trained_at, like=self.forecast).equals(sorted_fan(self.forecast))
+        assert made_again(then, trained=self.trained, like=self.forecast).equals(sorted_fan(self.forecast))
 
 
 @pytest.fixture
@@ -163,7 +167,8 @@ def test_what_comes_later_changes_later_forecasts_and_no_earlier_one(source: str
     revised = rows.join(early.known, on=rows.columns, how="anti").join(early.known, on=of_value, how="semi")
     without = rows.join(revised.filter(variable=LOAD), on=rows.columns, how="anti")
     assert without.height < rows.height
-    unrevised = made_again(without, trained_at=later.trained_at, like=later.forecast)
+    model = trained_on(without, at=later.trained.trained_at)
+    unrevised = made_again(without, trained=model, like=later.forecast)
     assert unrevised.drop("value").equals(sorted_fan(later.forecast).drop("value"))
     assert not unrevised.equals(sorted_fan(later.forecast))
     early.check_replay()

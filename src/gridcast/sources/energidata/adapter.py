@@ -26,7 +26,7 @@ class Energidata:
     """Danish load from Energi Data Service; a `LiveSource`."""
 
     name = SOURCE
-    variables = (LOAD,)
+    variables: tuple[str, ...] = (LOAD,)
 
     def __init__(self, wire: Wire, *, endpoints: Endpoints, clock: Clock) -> None:
         self._wire = wire
