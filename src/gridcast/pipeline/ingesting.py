@@ -81,6 +81,8 @@ class Brought:
     new: int
     revised: int
     doubtful: pl.DataFrame
+    days: pl.DataFrame
+    """Verdicts on the local days of load."""
 
 
 def window(
@@ -144,24 +146,25 @@ def ingest_live(
 
 def keep(store: Store, fetched: Fetched, *, source: str, zone: BiddingZone, looks: Sequence[Look] = ()) -> Brought:
     """Judge what a source brought, quarantine the doubtful part, store the rest."""
-    wrong = [_doubtful(store, fetched.observations, zone=zone, variable=variable) for variable in JUDGED]
-    aside = pl.concat([fetched.doubtful, *wrong])
+    judged = {name: _judged(store, fetched, zone=zone, variable=name) for name in JUDGED}
+    aside = pl.concat([fetched.doubtful, *(each.doubtful for each in judged.values())])
     sound = fetched.observations.join(aside, on=list(OBSERVATION_KEY), how="anti")
     store.quarantine(aside)
     added = store.put(sound, looks=looks)
-    return Brought(source, fetched, added.new, added.revised, aside)
+    return Brought(source, fetched, added.new, added.revised, aside, judged[LOAD].days)
 
 
-def _doubtful(store: Store, rows: pl.DataFrame, *, zone: BiddingZone, variable: str) -> pl.DataFrame:
-    """What the verdict on these rows, beside what is stored of the weeks before, sets aside."""
-    rows = rows.filter(pl.col("variable") == variable)
+def _judged(store: Store, fetched: Fetched, *, zone: BiddingZone, variable: str) -> quality.Judgement:
+    """The verdict on what was fetched of a variable, beside what is stored of the weeks before."""
+    rows, due = (each.filter(pl.col("variable") == variable) for each in (fetched.observations, fetched.due))
     if rows.is_empty():
-        return DOUBTFUL.to_frame()
+        return quality.Judgement(days=quality.DAYS.to_frame(), doubtful=DOUBTFUL.to_frame())
+    until = pl.concat([rows, due], how="diagonal").select((pl.col("valid_time") + pl.col("resolution")).max()).item()
     start, end = days_of(rows, zone=zone)
     before = at_wall_clock(start, time(0), tz=zone.local_tz) - CONTEXT
     known = store.observations([zone.code], variables=[variable], start=before)
     known = known.join(rows, on="valid_time", how="anti")
-    return quality.judge(rows, zone=zone, variable=variable, start=start, end=end, history=known).doubtful
+    return quality.judge(rows, zone=zone, variable=variable, start=start, end=end, history=known, now=until)
 
 
 def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Account:
@@ -175,8 +178,7 @@ def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Ac
     names = ", ".join(sorted(observations["source"].unique()))
     start, end = days_of(load, zone=zone)
     days = quality.judge(load, zone=zone, start=start, end=end).days
-    made = account([Brought(names, fetched, added.new, added.revised, fetched.doubtful)], zone=zone)
-    return replace(made, verdicts=_counted(days))
+    return account([Brought(names, fetched, added.new, added.revised, fetched.doubtful, days)], zone=zone)
 
 
 def read_again(
@@ -243,10 +245,6 @@ def _grid(load: pl.DataFrame) -> pl.DataFrame:
     return whole.select(variable=pl.lit(LOAD), valid_time="valid_time", resolution=pl.lit(step)).cast(DUE)
 
 
-def _counted(days: pl.DataFrame) -> Mapping[str, int]:
-    return dict(days["verdict"].value_counts(sort=True).iter_rows())
-
-
 def days_of(rows: pl.DataFrame, *, zone: BiddingZone) -> tuple[date, date]:
     """The first local day of some rows, and the day after the last."""
     first, last = _ends(rows)
@@ -272,6 +270,8 @@ def account(
     absent = _absent(parts)
     load = received.filter(pl.col("variable") == LOAD)
     times = load["valid_time"] if load.height else received["valid_time"]
+    # A day that two sources brought parts of is judged whole by the later one, which sees what the first has stored.
+    days = pl.concat([each.days for each in brought]).unique("day", keep="last", maintain_order=True)
     missing = [
         Missing(variable, begin, begin + step)
         for variable, begin, step in absent.sort("variable", "valid_time").iter_rows()
@@ -287,6 +287,7 @@ def account(
         quarantined=sum(each.doubtful.height for each in brought),
         first=times.min(),  # type: ignore[arg-type]
         last=times.max(),  # type: ignore[arg-type]
+        verdicts=dict(days["verdict"].value_counts().sort("count", "verdict", descending=[True, False]).iter_rows()),
         notes=tuple(dict.fromkeys(note for each in parts for note in each.notes)),
         failed=failed or {},
     )

@@ -39,15 +39,19 @@ class Energidata:
         """What the service has of the zone; see `LiveSource.fetch`. A data set is asked once for each of its spans.
 
         Raises:
-            ConfigError: the zone is neither DK_1 nor DK_2, a variable is unknown, or the period is empty.
+            ConfigError: the zone is neither DK_1 nor DK_2, a variable is unknown or none is named, or the period is
+                empty.
             SourceError: there was no usable answer.
         """
         area = _area(zone)
         wanted = self.variables if variables is None else tuple(variables)
         known = [dataset.variable for dataset in DATASETS]
         unknown = [name for name in wanted if name not in known]
-        if unknown:
-            raise ConfigError(f"{SOURCE} has no {', '.join(unknown)}", remedy=f"its variables are {', '.join(known)}")
+        if unknown or not wanted:
+            raise ConfigError(
+                f"{SOURCE} has no {', '.join(unknown) or 'variable without a name'}",
+                remedy=f"its variables are {', '.join(known)}",
+            )
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ConfigError(
                 f"the period from {start} to {end} is empty or has no time zone", remedy="give UTC, start before end"

@@ -42,14 +42,16 @@ def asked_for(
     """The variables of a request that ENTSO-E can serve.
 
     Raises:
-        ConfigError: it cannot: no EIC, files only, an unknown variable, or no period.
+        ConfigError: it cannot: no EIC, files only, an unknown variable or none, or no period.
     """
     serves(zone, source=source)
     wanted = tuple(PROCESSES) if variables is None else tuple(dict.fromkeys(variables))
     strange = [name for name in wanted if name not in PROCESSES]
-    if strange:
+    if strange or not wanted:
         raise ConfigError(
-            f"{source} has no {', '.join(strange)}", remedy=f"ask for {' or '.join(PROCESSES)}", variables=strange
+            f"{source} has no {', '.join(strange) or 'variable without a name'}",
+            remedy=f"ask for {' or '.join(PROCESSES)}",
+            variables=strange,
         )
     if start.tzinfo is None or end.tzinfo is None or start >= end:
         raise ConfigError(
