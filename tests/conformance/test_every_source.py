@@ -37,6 +37,9 @@ WEATHER = {
 }
 """Plausible ranges in the units of the contract: °C, m/s, W/m², %."""
 
+LAGS = {LOAD: 2 * HOUR, "load_realtime": timedelta(minutes=10), "load_settlement": 8 * DAY}
+"""How long after its end an interval is due."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -204,6 +207,11 @@ def test_rows_keep_the_contract_over_the_days_around_now(name: str, opened: Open
         check(found, kind=source.kind, where=zone(code), window=window, now=now)
         assert set(found.observations["variable"]) == set(source.kind.steps)
         assert found.doubtful.is_empty()
+        for variable, lag in LAGS.items() if source.kind.live else ():
+            rows, due = (frame.filter(variable=variable) for frame in (found.observations, found.due))
+            over = pl.col("valid_time") + pl.col("resolution") + lag
+            public = rows.filter(over <= pl.col("fetched_at"))
+            assert due["valid_time"].sort().equals(public["valid_time"].sort()), (code, variable)
 
 
 @every_source
