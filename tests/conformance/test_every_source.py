@@ -315,6 +315,7 @@ def test_what_it_brings_by_itself_is_what_it_says_and_one_variable_can_be_had_al
     start, end = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 2, tzinfo=UTC)
     whole = source.adapter.fetch(DK_1, start=start, end=end)
     assert set(whole.observations["variable"]) == set(source.adapter.variables)
+    assert whole.observations["source"].str.starts_with(source.adapter.source).all()
     assert set(source.adapter.variables) <= set(source.kind.steps)
     for variable in source.kind.steps:
         alone = source.adapter.fetch(DK_1, start=start, end=end, variables=[variable])

@@ -58,7 +58,7 @@ class Desk:
             with pipeline.providers([source], settings=found, clock=self.clock) as sources:
                 now = self.clock.now()
                 first, last = pipeline.window(self.store, zone=DK_1, now=now, start=start, end=None)
-                wanted = None if source == "openmeteo" else [LOAD]
+                wanted = ["temperature_2m" if source == "openmeteo" else LOAD]
                 return pipeline.ingest_live(
                     self.store, sources, zone=DK_1, start=first, end=last, clock=self.clock, variables=wanted
                 )

@@ -132,7 +132,7 @@ def ingest_live(
             failed[source.name] = error
             continue
         asked_for = [name for name in variables or source.variables if name in JUDGED]
-        looks = [Look(zone.code, name, source.name, start=span[0], end=span[1], at=at) for name in asked_for]
+        looks = [Look(zone.code, name, source.source, start=span[0], end=span[1], at=at) for name in asked_for]
         brought.append(keep(store, fetched, source=source.name, zone=zone, looks=looks))
         gaps = _absent([each.fetched for each in brought]).filter(pl.col("variable").is_in(list(asked)))
         if gaps.is_empty():

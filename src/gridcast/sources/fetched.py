@@ -69,7 +69,10 @@ class LiveSource(Protocol):
     """A provider that is asked over the network."""
 
     name: str
-    """Its name on the command line, and the beginning of ``source`` on every row."""
+    """Its name on the command line."""
+
+    source: str
+    """``source`` on every row, or the beginning of it."""
 
     variables: tuple[str, ...]
     """The variables it brings where none are named."""

@@ -25,7 +25,7 @@ from gridcast.sources.wire import Wire
 class Energidata:
     """Danish load from Energi Data Service; a `LiveSource`."""
 
-    name = SOURCE
+    name = source = SOURCE
     variables: tuple[str, ...] = (LOAD,)
 
     def __init__(self, wire: Wire, *, endpoints: Endpoints, clock: Clock) -> None:

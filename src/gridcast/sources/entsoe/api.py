@@ -52,7 +52,7 @@ class Entsoe:
         lag: how long after an interval's end its load is assumed public.
     """
 
-    name = "entsoe"
+    name = source = "entsoe"
     variables: tuple[str, ...] = (LOAD, TSO_FORECAST)
 
     def __init__(

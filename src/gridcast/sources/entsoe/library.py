@@ -55,8 +55,8 @@ class EntsoeFiles:
     """
 
     name = "entsoe-files"
-    variables: tuple[str, ...] = (LOAD, TSO_FORECAST)
     source = "entsoe:files"
+    variables: tuple[str, ...] = (LOAD, TSO_FORECAST)
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class OpenMeteo:
         ConfigError: the model, a variable, the archive or a lead is unknown.
     """
 
-    name = SOURCE
+    name = source = SOURCE
 
     def __init__(
         self,
