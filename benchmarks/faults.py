@@ -24,9 +24,18 @@ spoil them are `tests/sources/entsoe/fault_classes.py`; a test holds our column 
 - **error**: a typed `BadAnswer` whose `fault` is the word given; its message says where in the document and what to do.
 - **refused**: a typed `Refused` with the service's own words and a `kind`. Every acknowledgement has code 999; only its
   text tells. A text that we do not know is never taken for "no data".
+- **ban**: no data, whatever the status: nothing is asked until the ban is over, by any process, and then it is asked
+  again; `RateLimited` says until when, where that is longer than we may wait.
 - **aside**: the row is handed on as doubtful with a reason, kept apart and used by nothing; the others stand.
-- **note**: the values are sound as the format goes, and a note in the ingest's account says what was odd.
+- **note**: the values are those of the sound document, and a note in the ingest's account says what was odd.
+- **note with other values**: the answer is sound as the format goes, but our values are not those of the sound document
+  (some of them others, absent, more, or in a finer resolution), and the note says so.
 - **same**: the values are those of the sound document.
+
+Curve type A03 leaves out a value that repeats the one before it, so it cannot tell a value that is held from one that
+was cut: we fill in what the format says. A Period whose last value is held gets a note; one of which half or more, and
+three hours at least, is held at its end is set aside; a value held for three hours inside gets a note; a shorter hold
+inside passes without a word (last table).
 
 entsoe-py {version} is the usual client and does not promise to validate. It was measured through its own
 `EntsoePandasClient.query_load`: it *raises* an exception of that name; hands on *other values* than the sound document
@@ -58,15 +67,19 @@ def main() -> None:
 def page() -> str:
     """The whole page."""
     measured = {
-        fault.name: (ours(body_of(fault), fault.base).kind, theirs(fault)) for fault in (*CLASSES, *UNDECIDABLE)
+        fault.name: (ours(body_of(fault), fault.base, status=fault.status).kind, theirs(fault))
+        for fault in (*CLASSES, *UNDECIDABLE)
     }
+    others = sum(measured[fault.name][0] == "note with other values" for fault in CLASSES)
     mine = Counter(measured[fault.name][0].split()[0] for fault in CLASSES)
     other = Counter(measured[fault.name][1].split()[0] for fault in CLASSES)
     silent = mine.get("silently", 0)
     sums = [
         "",
-        f"{len(CLASSES)} classes. Ours: {mine['error']} errors, {mine['refused']} refused, {mine['no']} no data, "
-        f"{mine['aside']} set aside, {mine['note']} noted, {mine['same']} same, **{silent} silently different**. "
+        f"{len(CLASSES)} classes. Ours: {mine['error']} errors, {mine['refused']} refused, {mine['ban']} bans, "
+        f"{mine['no']} no data, {mine['aside']} set aside, {mine['note']} noted, "
+        f"{others} of them with other values that the note names, {mine['same']} same, "
+        f"**{silent} silently different**. "
         f"entsoe-py: {other['raises']} raise, {other['same']} hand on the same values, "
         f"**{other['silently']} silently other values**.",
     ]

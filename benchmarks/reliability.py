@@ -19,8 +19,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent.parent
-EXTREMES = ("most", "slowest", "longest")
-"""A figure so named is the largest of a test's cases; any other number is their sum."""
+LARGEST = ("max", "mean", "slowest", "resolutions", "curves")
+"""A figure so named is the largest of a test's cases; any other number is their sum, and texts are counted."""
 
 
 @dataclass
@@ -29,22 +29,20 @@ class Test:
 
     cases: int = 0
     seconds: float = 0.0
-    figures: dict[str, float | str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
     def add(self, case: ElementTree.Element) -> None:
         """Count one more case."""
         self.cases += 1
         self.seconds += float(case.get("time", 0))
         for each in case.iterfind("properties/property"):
-            name, text = each.attrib["name"], each.attrib["value"]
-            known = self.figures.get(name)
+            name, text = each.attrib["name"].replace("_", " "), each.attrib["value"]
             try:
-                value: float | str = float(text)
+                value = float(text)
             except ValueError:
-                value = text
-            if isinstance(known, float) and isinstance(value, float):
-                value = max(known, value) if name.startswith(EXTREMES) else known + value
-            self.figures[name] = value
+                name, value = text, 1.0
+            known = self.figures.get(name, 0.0)
+            self.figures[name] = max(known, value) if name.startswith(LARGEST) else known + value
 
 
 def main() -> int:
@@ -96,8 +94,8 @@ def page(report: ElementTree.Element, *, commit: str, paths: list[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _plain(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:,.10g}" if value == int(value) else f"{value:,.3g}"
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
 
 
 if __name__ == "__main__":

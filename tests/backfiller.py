@@ -1,4 +1,4 @@
-"""One process of a back-fill: `python tests/backfiller.py URL HOME WHO START END DAYS ZONE...`, all through one permit file."""
+"""One process of a back-fill, all through one permit file: `backfiller.py URL HOME WHO START END DAYS ZONE...`."""
 
 from __future__ import annotations
 

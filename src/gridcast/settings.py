@@ -142,13 +142,17 @@ class Settings(BaseSettings):
 
     @property
     def raw_dir(self) -> Path:
-        """Where the sources' raw answers are kept."""
-        return self.home / "raw"
+        """Where the sources' raw answers are kept; a simulator's are kept apart."""
+        return self._of_providers / "raw"
 
     @property
     def permits_file(self) -> Path:
-        """Where processes agree on who may ask a provider next."""
-        return self.home / "permits.db"
+        """Where processes agree on who may ask a provider next; a simulator's clock has no say in real permits."""
+        return self._of_providers / "permits.db"
+
+    @property
+    def _of_providers(self) -> Path:
+        return self.home / "simulated" if self.simulator else self.home
 
     @property
     def reports_dir(self) -> Path:

@@ -193,9 +193,9 @@ def test_the_doctor_finds_every_provider_in_good_health(grid, gridcast, home):
     assert seen.code == 0, seen.out
     states = {each["subject"]: each["state"] for each in seen.document["findings"]}
     assert {states[name] for name in ("entsoe", "entsoe-files", "energidata", "openmeteo", "store", "DK_1")} == {"good"}
-    for body in (home / "raw").rglob("*.gz"):
+    for body in (home / "simulated" / "raw").rglob("*.gz"):
         body.write_bytes(b"damaged")
-    ended = gridcast("doctor", "--json")
+    ended = gridcast("doctor", "--simulator", url, "--json")
     assert ended.code == 1
     assert not ended.document["sound"]
 

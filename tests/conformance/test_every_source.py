@@ -339,7 +339,7 @@ def test_what_cannot_be_asked_is_refused_before_anybody_is_asked(name: str, open
         with pytest.raises(ConfigError) as caught:
             adapter.fetch(DK_1, **words)  # type: ignore[arg-type]
         assert caught.value.remedy
-    assert list(Kept(source.home / "raw").answers(name)) == []
+    assert list(Kept(source.home / "simulated" / "raw").answers(name)) == []
 
 
 @every_live_source
@@ -363,7 +363,7 @@ def test_kept_answers_say_again_what_the_fetch_said(name: str, opened: Open) -> 
     source = opened(name)
     assert source.adapter is not None
     fetched = source.fetch(date(2026, 9, 1), date(2026, 9, 4))
-    answers = list(Kept(source.home / "raw").answers(name))
+    answers = list(Kept(source.home / "simulated" / "raw").answers(name))
     assert {answer.sha256 for answer in answers} == set(fetched.answers)
     reads = [source.adapter.read(answer, zone=DK_1) for answer in answers]
     again = pl.concat([read.observations for read in reads]).unique()

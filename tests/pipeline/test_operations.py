@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
 from gridcast import models, pipeline, settings
+from gridcast.contracts import DOUBTFUL, LOAD
 from gridcast.errors import ConfigError, ModelNotFound
 from gridcast.market.days import Task
 from gridcast.market.zones import zone
+from gridcast.pipeline import ingesting
 from gridcast.registry import Registry
+from gridcast.sources.fetched import DUE, Fetched
 from gridcast.store.database import Store
 
 DK_1 = zone("DK_1")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -135,3 +140,65 @@ def test_a_plan_of_unknown_words_is_refused(words, says):
 def test_no_model_at_all_is_refused():
     with pytest.raises(ConfigError, match="no model"):
         pipeline.recipes([])
+
+
+def test_a_spike_is_used_by_nothing_from_the_poll_on_that_finds_it(store, registry, demo_rows):
+    """Polled by the hour: stored while it is the newest value, withdrawn when the next ones come, then released."""
+    weather = demo_rows.filter((pl.col("variable") != LOAD) & (pl.col("valid_time") >= NOW - 80 * DAY))
+    store.put(weather.with_columns(fetched_at=pl.lit(NOW - DAY)))
+    spike = NOW - 6 * HOUR
+    load = demo_rows.filter((pl.col("variable") == LOAD) & (pl.col("valid_time") >= NOW - 80 * DAY)).with_columns(
+        value=pl.when(pl.col("valid_time") == spike).then(pl.col("value") * 1.8).otherwise("value")
+    )
+    steps = {}
+
+    def poll(at):
+        rows = load.filter(pl.col("valid_time") + pl.col("resolution") <= at).with_columns(fetched_at=pl.lit(at))
+        fetched = Fetched(rows, due=rows.select(list(DUE)), doubtful=DOUBTFUL.to_frame())
+        return ingesting.keep(store, fetched, source="demo", zone=DK_1).doubtful["valid_time"].to_list()
+
+    def issue(at):
+        made = pipeline.issue_and_store(store, registry, zone=DK_1, now=at, task="next_24h")
+        steps[store.made_at("DK_1", issue_time=made.forecast["issue_time"][0], model_version=version.id)] = made
+        return at
+
+    def has_spike(**known):
+        rows = store.observations(["DK_1"], variables=[LOAD], start=spike, **known)
+        times = np.array([np.datetime64(spike.replace(tzinfo=None), "us")])
+        made = store.as_of(DK_1, NOW + DAY, **known)
+        there = np.isfinite(made.known(LOAD, times, issue_time=made.issue_times[0])).all()
+        assert there == (spike in rows["valid_time"].to_list())
+        return bool(there)
+
+    assert poll(spike - DAY) == []
+    version = train(store, registry, "model=linear", "task=next_24h", at=spike - DAY).version
+    assert poll(spike + HOUR) == []
+    before = issue(spike + HOUR)
+    assert has_spike()
+    assert poll(spike + 2 * HOUR) == poll(spike + 3 * HOUR) == [spike]
+    after = issue(spike + 3 * HOUR)
+    assert not has_spike()
+    assert store.release("DK_1", at=NOW + HOUR).rows == 0
+    assert poll(NOW + 2 * HOUR) == [spike]
+    last = issue(NOW + 2 * HOUR)
+    assert has_spike()
+    assert {at: has_spike(made_at=at) for at in steps} == {before: True, after: False, last: True}
+    for at, made in steps.items():
+        replayed = store.observations(["DK_1"], start=made.observations["valid_time"].min(), made_at=at)
+        assert replayed.equals(made.observations)
+
+
+def test_two_zones_forecast_at_one_pretended_instant_have_a_replay_each(store, registry, demo_rows):
+    early = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+    for name in ("DK_1", "DK_2"):
+        there = zone(name)
+        rows = demo_rows.with_columns(zone=pl.lit(name))
+        pipeline.ingest(store, rows, zone=there)
+        experiment = settings.compose([f"zone={name}", "model=linear"])
+        pipeline.train_and_register(store, registry, zone=there, experiment=experiment, at=early)
+        made = pipeline.issue_and_store(store, registry, zone=there, now=early)
+        assert pipeline.issue_and_store(store, registry, zone=there, now=early).forecast.equals(made.forecast)
+        first = made.forecast.row(0, named=True)
+        made_at = store.made_at(name, issue_time=first["issue_time"], model_version=first["model_version"])
+        replayed = store.observations([name], start=made.observations["valid_time"].min(), made_at=made_at)
+        assert replayed.equals(made.observations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -301,19 +300,6 @@ def test_the_input_is_left_alone_and_its_order_does_not_matter():
     assert one.doubtful.equals(other.doubtful)
     assert one.doubtful.height == 1
     assert shuffled.equals(before)
-
-
-@pytest.mark.parametrize(("step", "seconds"), [(60, 2.0), (15, 6.0)])
-def test_ten_years_are_judged_in_seconds(step, seconds):
-    start, end = date(2014, 1, 1), date(2024, 1, 1)
-    frame = sound(DK_1, start=start, end=end, step=step)
-    judge(frame.head(2000), zone=DK_1, start=start, end=start + 14 * DAY)  # holidays and imports, once
-    begin = time.process_time()
-    judgement = judge(frame, zone=DK_1, start=start, end=end)
-    spent = time.process_time() - begin
-    print(f"ten years of {step} min: {spent:.2f} s")
-    assert judgement.days["verdict"].unique().to_list() == ["complete"]
-    assert spent < seconds
 
 
 def test_verdicts_are_ordered_from_the_worst_to_complete():

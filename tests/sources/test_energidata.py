@@ -48,6 +48,7 @@ def reader(tmp_path_factory) -> Energidata:
     """It is asked nothing, so it needs no server."""
     return source("http://127.0.0.1:9", tmp_path_factory.mktemp("reader"), VirtualClock())
 
+
 VARIABLES = tuple(dataset.variable for dataset in DATASETS)
 
 

@@ -30,7 +30,11 @@ def fill(store: Store) -> None:
         store.put(load(1.0, 2.0, 1 / 3, zone=zone), looks=[Look(zone, "load", "a", START, NOW, NOW)])
         store.put(load(1.0, 9.0, zone=zone, fetched_at=NOW))
         store.quarantine(doubtful(math.nan, 1e9, math.inf, zone=zone))
+        store.quarantine(doubtful(9.0, valid_time=START + HOUR, zone=zone, fetched_at=NOW))
+        store.put(load(4.0, variable="price", zone=zone))
+        store.quarantine(doubtful(4.0, variable="price", zone=zone, fetched_at=NOW))
         store.put_forecast(issued(1.0, 2.0, zone=zone), made_at=NOW)
+        store.release(zone, at=NOW + HOUR, variable="price")
     store.put(load(5.0, variable="temperature_2m", published_at=START))
 
 
@@ -40,7 +44,7 @@ def held(store: Store) -> list[pl.DataFrame]:
         for zone in ("X", "Y")
         for frame in (
             store.observations([zone]),
-            store.observations([zone], made_at=NOW),
+            *(store.observations([zone], made_at=NOW + n * HOUR) for n in range(2)),
             store.quarantined(zone),
             store.forecasts(zone),
         )
@@ -60,18 +64,19 @@ def test_what_is_saved_is_restored(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "saved"
     manifest = backup(store, path)
     assert {name: table.rows for name, table in manifest.tables.items()} == {
-        "observation": 9,
+        "observation": 11,
         "forecast": 4,
-        "quarantine": 6,
+        "quarantine": 10,
         "look": 2,
-        "seal": 1,
+        "seal": 2,
     }
-    assert (manifest.rows, verify(path)) == (22, manifest)
+    assert (manifest.rows, verify(path)) == (29, manifest)
     assert [file.name for file in tmp_path.iterdir() if "saved" in file.name] == ["saved"]
     with Store(f"sqlite:///{tmp_path / 'again.db'}") as again:
         assert restore(again, path) == manifest
         assert all(one.equals(other) for one, other in zip(held(store), held(again), strict=True))
         assert again.made_at("X", issue_time=START, model_version="v1") == NOW
+        assert [rows["value"].is_in([4.0, 9.0]).sum() for rows in held(again)[:3]] == [1, 0, 1]
         assert again.check() == []
         assert backup(again, tmp_path / "second") == manifest
         fill(again)

@@ -57,7 +57,7 @@ def test_putting_nothing_adds_nothing(store: Store) -> None:
 def test_a_stored_value_is_never_overwritten(store: Store, basis: str) -> None:
     store.put(load(1.0, 2.0, published_at_basis=basis))
     with pytest.raises(StoreError, match=r"stored as 2\.0 and came again as 9\.0"):
-        store.put(load(1.0, 9.0, 5.0, published_at_basis=basis, fetched_at=START + 48 * HOUR))
+        store.put(load(1.0, 9.0, 5.0, published_at_basis=basis))
     assert store.observations(["X"])["value"].to_list() == [1.0, 2.0]
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,12 @@ def points(server: Server, template: Path, folder: Path) -> list[tuple[str, int]
     return found
 
 
+def missing(path: Path, end: End) -> int:
+    """How many commits were acknowledged and are not there."""
+    with Store(f"sqlite:///{path}") as store:
+        return len({*range(BEFORE), *end.acknowledged} - set(whole(store, 0)))
+
+
 def check(path: Path, end: End, *, fault: object) -> None:
     """All that was acknowledged is there, and what is there is whole; and the store goes on."""
     for _ in range(2):
@@ -133,16 +139,19 @@ EVERY = [pytest.param(7, id="sample"), pytest.param(1, id="all", marks=pytest.ma
 
 @pytest.mark.parametrize("every", EVERY)
 def test_a_kill_at_any_write_call_loses_and_tears_nothing(
-    server: Server, template: Path, tmp_path: Path, every: int
+    server: Server, template: Path, tmp_path: Path, every: int, record_property: Callable[[str, object], None]
 ) -> None:
     chosen = points(server, template, tmp_path / "sound")[::every]
-    killed = 0
+    killed = lost = 0
     for name, which in chosen:
         path = copy(template, tmp_path / "killed")
         end = server.run(f"sqlite:///{path}", "-e", f"inject={name}:signal=KILL:when={which}")
         assert end.status in (0, -9), end.said
         killed += end.status == -9
+        lost += missing(path, end)
         check(path, end, fault=(name, which))
+    for fact, value in {"killed_at": killed, "write_calls": len(chosen), "lost": lost}.items():
+        record_property(fact, value)
     assert killed >= 0.9 * len(chosen)
 
 

@@ -6,6 +6,7 @@ On PostgreSQL too where GRIDCAST_TEST_POSTGRES_URL says where.
 from __future__ import annotations
 
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from gridcast.store.vintages import Look
 from stores import HOUR, START, ZONE, doubtful, issued, load
 
 NOW = START + 30 * HOUR
+TICK = timedelta(microseconds=1)
 
 
 def test_a_forecast_knows_when_it_was_made(store: Store) -> None:
@@ -51,13 +53,34 @@ def test_what_arrives_while_a_forecast_is_made_is_no_part_of_its_replay(store: S
     assert store.last_write() > last
 
 
-def test_the_first_seal_of_an_instant_counts(store: Store) -> None:
+def test_two_forecasts_of_one_instant_have_a_replay_each(store: Store) -> None:
     store.put(load(1.0))
-    store.seal(NOW)
-    store.put(load(1.0, 2.0))
-    store.seal(NOW)
     store.put_forecast(issued(1.0), made_at=NOW)
+    store.put(load(1.0, zone="Y"))
+    store.put_forecast(issued(1.0, zone="Y"), made_at=NOW)
+    store.quarantine(doubtful(1.0, zone="Y", fetched_at=NOW))
+    store.put_forecast(issued(1.0, zone="Y", model_version="v2"), made_at=NOW)
+    made = [
+        store.made_at(zone, issue_time=START, model_version=version)
+        for zone, version in (("X", "v1"), ("Y", "v1"), ("Y", "v2"))
+    ]
+    assert made == [NOW, NOW + TICK, NOW + 2 * TICK]
+    assert [store.observations(["X", "Y"], made_at=at)["zone"].to_list() for at in made] == [["X"], ["X", "Y"], ["X"]]
+
+
+def test_an_instant_stays_the_same_while_the_data_do(store: Store) -> None:
+    store.put(load(1.0))
+    assert [store.seal(NOW), store.seal(NOW)] == [NOW, NOW]
+    store.put(load(1.0))
+    store.put_forecast(issued(1.0), made_at=NOW)
+    store.put_forecast(issued(1.0, zone="Y"), made_at=NOW)
+    assert [store.made_at(zone, issue_time=START, model_version="v1") for zone in "XY"] == [NOW, NOW]
+    store.put(load(1.0, 2.0))
+    assert [store.seal(NOW), store.seal(NOW)] == [NOW + TICK, NOW + TICK]
+    assert store.put_forecast(issued(1.0), made_at=NOW) == 0
+    assert store.made_at("X", issue_time=START, model_version="v1") == NOW
     assert store.observations(["X"], made_at=NOW).equals(load(1.0))
+    assert store.observations(["X"], made_at=NOW + TICK).equals(load(1.0, 2.0))
 
 
 def test_retention_removes_what_ended_and_nothing_else(store: Store) -> None:
@@ -66,7 +89,7 @@ def test_retention_removes_what_ended_and_nothing_else(store: Store) -> None:
         load(9.0, fetched_at=NOW),
         looks=[Look("X", "load", "a", START, START + n * HOUR, NOW) for n in (2, 3)],
     )
-    store.quarantine(doubtful(1.0, 2.0, 3.0))
+    store.quarantine(doubtful(7.0, 8.0, 9.0))
     for n in (2, 3):
         store.put_forecast(issued(1.0, issue_time=START - HOUR, valid_time=START + (n - 1) * HOUR), made_at=NOW)
     since = START + 2 * HOUR
@@ -76,7 +99,7 @@ def test_retention_removes_what_ended_and_nothing_else(store: Store) -> None:
     assert store.retain(since=since) == counted
     assert store.retain(since=since) == Retained(0, 0, 0, 0)
     assert store.observations(["X"]).equals(load(1.0, 2.0, 3.0).tail(1))
-    assert store.quarantined("X").equals(doubtful(1.0, 2.0, 3.0).tail(1))
+    assert store.quarantined("X").equals(doubtful(7.0, 8.0, 9.0).tail(1))
     assert store.forecasts("X")["valid_time"].to_list() == [since]
     with pytest.raises(BadTime):
         store.retain(since=since.replace(tzinfo=None))
@@ -101,6 +124,13 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
         ("UPDATE observation SET resolution = 0", "a resolution that is none"),
         ("UPDATE observation SET write = 99", "observation: 1 rows are of a write that never was"),
         ("UPDATE seal SET write = -1", "seal: 1 rows are of a write that never was"),
+        ("UPDATE quarantine SET write = -1", "quarantine: 1 rows are of a write that never was"),
+        ("UPDATE look SET write = -1", "look: 1 rows are of a write that never was"),
+        ("UPDATE quarantine SET released_by = NULL", "released before they were set aside, or by nobody"),
+        ("UPDATE quarantine SET released_at = NULL", "released before they were set aside, or by nobody"),
+        ("UPDATE quarantine SET released_at = 0", "released before they were set aside, or by nobody"),
+        ("UPDATE quarantine SET released_write = 99", "released before they were set aside, or by nobody"),
+        ("UPDATE quarantine SET released_write = write", "released before they were set aside, or by nobody"),
         ("UPDATE forecast SET valid_time = issue_time", "forecast the past of their issue"),
         ('UPDATE look SET "end" = "start"', "look: 1 rows end before they start"),
     ],
@@ -108,6 +138,8 @@ def test_a_sound_store_has_no_findings(store: Store) -> None:
 def test_a_check_finds_rows_that_cannot_be(store: Store, statement: str, says: str) -> None:
     store.put(load(1.0), looks=[Look("X", "load", "a", START, NOW, NOW)])
     store.put_forecast(issued(1.0), made_at=NOW)
+    store.quarantine(doubtful(1.0))
+    store.release("X", at=NOW)
     if not store.database.is_sqlite:
         statement = statement.replace("-9e999", "'NaN'").replace("9e999", "'Infinity'")
     with store.database.writing() as connection:

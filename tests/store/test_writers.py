@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -20,7 +21,9 @@ def start(*words: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("commits", [25, pytest.param(250, marks=pytest.mark.long)])
-def test_eight_writers_and_a_reader_lose_and_tear_nothing(shared_url: str, commits: int) -> None:
+def test_eight_writers_and_a_reader_lose_and_tear_nothing(
+    shared_url: str, commits: int, record_property: Callable[[str, object], None]
+) -> None:
     writers = [start("write", shared_url, number, commits) for number in range(WRITERS)]
     reader = start("read", shared_url, WRITERS, commits / 8)
     for process in [*writers, reader]:
@@ -29,6 +32,10 @@ def test_eight_writers_and_a_reader_lose_and_tear_nothing(shared_url: str, commi
         if process in writers:
             assert out.split() == [str(number) for number in range(commits)]
     with Store(shared_url) as store:
-        assert [whole(store, number) for number in range(WRITERS)] == [list(range(commits))] * WRITERS
+        there = [whole(store, number) for number in range(WRITERS)]
+        lost = WRITERS * commits - sum(map(len, there))
+        for name, value in {"writers": WRITERS, "commits": commits, "lost": lost}.items():
+            record_property(name, value)
+        assert there == [list(range(commits))] * WRITERS
         assert store.observations([f"W{number}" for number in range(WRITERS)]).height == WRITERS * commits * ROWS
         assert store.check() == []

@@ -33,9 +33,7 @@ def ingest(
     simulator: SimulatorOption = None,
     variables: Annotated[
         str | None,
-        typer.Option(
-            "--variables", help="What to ask a live source for, e.g. load,load_settlement; default its own."
-        ),
+        typer.Option("--variables", help="What to ask a live source for, e.g. load,load_settlement; default its own."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Poll until interrupted, and keep every change.")] = False,
     every: Annotated[int, typer.Option("--every", min=1, max=1440, help="Minutes between polls.")] = 15,

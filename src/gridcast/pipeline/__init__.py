@@ -13,7 +13,6 @@ from gridcast.pipeline.forecasting import (
     window_to_issue,
 )
 from gridcast.pipeline.ingesting import Account, Missing, ingest, ingest_live, read_again, window
-from gridcast.pipeline.keeping import Left, retain
 from gridcast.pipeline.operations import (
     DEMO,
     Issued,
@@ -30,6 +29,7 @@ from gridcast.pipeline.operations import (
 )
 from gridcast.pipeline.providers import LIVE, provider, providers, source_order
 from gridcast.pipeline.reporting import data_report, edges
+from gridcast.pipeline.retaining import Left, retain
 from gridcast.pipeline.snapshots import Statement, read_snapshot, read_statement, write_snapshot
 from gridcast.pipeline.watching import Poll, watch
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from gridcast import quality
 from gridcast.contracts import DOUBTFUL, LOAD, OBSERVATION_KEY, OBSERVATIONS, TSO_FORECAST
-from gridcast.errors import ConfigError, OutsideData, SourceError
+from gridcast.errors import ConfigError, GridcastError, OutsideData, SourceError
 from gridcast.market.days import at_wall_clock
 from gridcast.market.zones import BiddingZone
 from gridcast.sources.fetched import DUE, Clock, Fetched, LiveSource
@@ -80,6 +80,7 @@ class Brought:
     fetched: Fetched
     new: int
     revised: int
+    kept: pl.DataFrame
     doubtful: pl.DataFrame
     days: pl.DataFrame
     """Verdicts on the local days of load."""
@@ -117,24 +118,51 @@ def ingest_live(
     The second is asked only for what the first failed to bring, and so on. What was asked and did not come is kept
     too, as a look: a value that comes later is known to be late.
 
+    Args:
+        store: where it goes.
+        sources: the best one first.
+        zone: whose intervals.
+        start: the first interval's start, UTC.
+        end: no interval starts at it or later, UTC.
+        clock: tells when each source was asked.
+        variables: what to ask each source for that has it; without them each source's own, and a gap in the load
+            alone sends us on to the next source.
+
     Raises:
+        ConfigError: no source has one of the variables.
         SourceError: no source gave an answer; the error is the first one's.
     """
     brought: list[Brought] = []
-    failed: dict[str, SourceError] = {}
+    failed: dict[str, GridcastError] = {}
+    unknown = set(variables or ()).difference(*(source.offers for source in sources))
+    if unknown:
+        raise ConfigError(
+            f"none of {', '.join(source.name for source in sources)} has {', '.join(sorted(unknown))}",
+            remedy="; ".join(f"{source.name} has {', '.join(source.offers)}" for source in sources),
+        )
     asked = {LOAD} if variables is None else set(variables)
     span = (start, end)
     for source in sources:
+        wanted = None if variables is None else [name for name in variables if name in source.offers]
+        if wanted == []:
+            continue
         at = clock.now()
+        looks = [
+            Look(zone.code, name, source.source, start=span[0], end=span[1], at=at)
+            for name in wanted or source.variables
+            if name in JUDGED
+        ]
         try:
-            fetched = source.fetch(zone, start=span[0], end=span[1], variables=variables)
+            fetched = source.fetch(zone, start=span[0], end=span[1], variables=wanted)
         except SourceError as error:
             failed[source.name] = error
+            store.put(OBSERVATIONS.to_frame(), looks=[replace(look, answered=False) for look in looks])
             continue
-        asked_for = [name for name in variables or source.variables if name in JUDGED]
-        looks = [Look(zone.code, name, source.source, start=span[0], end=span[1], at=at) for name in asked_for]
+        except ConfigError as error:
+            failed[source.name] = error
+            continue
         brought.append(keep(store, fetched, source=source.name, zone=zone, looks=looks))
-        gaps = _absent([each.fetched for each in brought]).filter(pl.col("variable").is_in(list(asked)))
+        gaps = _absent(brought, come=[each.kept for each in brought]).filter(pl.col("variable").is_in(list(asked)))
         if gaps.is_empty():
             break
         first, last = _ends(gaps)
@@ -151,11 +179,11 @@ def keep(store: Store, fetched: Fetched, *, source: str, zone: BiddingZone, look
     sound = fetched.observations.join(aside, on=list(OBSERVATION_KEY), how="anti")
     store.quarantine(aside)
     added = store.put(sound, looks=looks)
-    return Brought(source, fetched, added.new, added.revised, aside, judged[LOAD].days)
+    return Brought(source, fetched, added.new, added.revised, sound, aside, judged[LOAD].days)
 
 
 def _judged(store: Store, fetched: Fetched, *, zone: BiddingZone, variable: str) -> quality.Judgement:
-    """The verdict on what was fetched of a variable, beside what is stored of the weeks before."""
+    """The verdict on what was fetched of a variable, beside what is stored of its weeks and of the weeks before."""
     rows, due = (each.filter(pl.col("variable") == variable) for each in (fetched.observations, fetched.due))
     if rows.is_empty():
         return quality.Judgement(days=quality.DAYS.to_frame(), doubtful=DOUBTFUL.to_frame())
@@ -163,8 +191,15 @@ def _judged(store: Store, fetched: Fetched, *, zone: BiddingZone, variable: str)
     start, end = days_of(rows, zone=zone)
     before = at_wall_clock(start, time(0), tz=zone.local_tz) - CONTEXT
     known = store.observations([zone.code], variables=[variable], start=before)
-    known = known.join(rows, on="valid_time", how="anti")
-    return quality.judge(rows, zone=zone, variable=variable, start=start, end=end, history=known, now=until)
+    history = known.join(rows, on="valid_time", how="anti")
+    found = quality.judge(rows, zone=zone, variable=variable, start=start, end=end, history=history, now=until)
+    same_source = known.join(rows, on="source", how="semi")
+    if hours := quality.moved(rows, same_source):
+        what = f"shifted clock: the whole answer is what was fetched before, moved by {hours:+d} h"
+        verdict = quality.Verdict.SHIFTED_CLOCK.value
+        days = found.days.with_columns(verdict=pl.lit(verdict), verdicts=pl.lit([verdict]), detail=pl.lit(what))
+        return quality.Judgement(days.cast(quality.DAYS), rows.with_columns(reason=pl.lit(what)))
+    return found
 
 
 def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Account:
@@ -178,7 +213,7 @@ def ingest(store: Store, observations: pl.DataFrame, *, zone: BiddingZone) -> Ac
     names = ", ".join(sorted(observations["source"].unique()))
     start, end = days_of(load, zone=zone)
     days = quality.judge(load, zone=zone, start=start, end=end).days
-    return account([Brought(names, fetched, added.new, added.revised, fetched.doubtful, days)], zone=zone)
+    return account([Brought(names, fetched, added.new, added.revised, observations, fetched.doubtful, days)], zone=zone)
 
 
 def read_again(
@@ -220,18 +255,15 @@ def read_again(
 
 
 def _youngest(parts: Sequence[Fetched], *, at: datetime) -> Fetched:
-    """The parts as one, fetched at ``at``: of several rows on an interval those fetched last."""
-
-    def merged(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        rows = pl.concat(frames).sort("fetched_at")
-        last = pl.col("fetched_at") == pl.col("fetched_at").max().over("variable", "valid_time", "source")
-        return rows.filter(last).unique(list(OBSERVATION_KEY), keep="last").with_columns(fetched_at=pl.lit(at))
-
-    observations = merged([part.observations for part in parts]).cast(OBSERVATIONS)
+    """The parts as one, fetched at ``at``: of several rows on an interval, sound or doubtful, those fetched last."""
+    frames = [frame for part in parts for frame in (part.observations, part.doubtful)]
+    rows = pl.concat(frames, how="diagonal").sort("fetched_at")
+    last = pl.col("fetched_at") == pl.col("fetched_at").max().over("variable", "valid_time", "source")
+    rows = rows.filter(last).unique(list(OBSERVATION_KEY), keep="last").with_columns(fetched_at=pl.lit(at))
     return Fetched(
-        observations,
+        rows.filter(pl.col("reason").is_null()).select(list(OBSERVATIONS)).cast(OBSERVATIONS),
         due=pl.concat([part.due for part in parts]).unique(["variable", "valid_time"]),
-        doubtful=merged([part.doubtful for part in parts]).cast(DOUBTFUL),
+        doubtful=rows.filter(pl.col("reason").is_not_null()).cast(DOUBTFUL),
         answers=tuple(name for part in parts for name in part.answers),
         notes=tuple(note for part in parts for note in part.notes),
     )
@@ -266,8 +298,8 @@ def account(
 ) -> Account:
     """The account of what some sources brought together."""
     parts = [each.fetched for each in brought]
-    received = _received(parts)
-    absent = _absent(parts)
+    received = _intervals([frame for part in parts for frame in (part.observations, part.doubtful)])
+    absent = _absent(brought, come=[received])
     load = received.filter(pl.col("variable") == LOAD)
     times = load["valid_time"] if load.height else received["valid_time"]
     # A day that two sources brought parts of is judged whole by the later one, which sees what the first has stored.
@@ -293,19 +325,16 @@ def account(
     )
 
 
-def _received(parts: Sequence[Fetched]) -> pl.DataFrame:
-    """The intervals that came, sound or doubtful, each once."""
-    columns = list(DUE)
-    frames = [frame.select(columns) for part in parts for frame in (part.observations, part.doubtful)]
-    return pl.concat(frames).unique(["variable", "valid_time"])
+def _intervals(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The intervals of some rows, each once."""
+    return pl.concat([frame.select(list(DUE)) for frame in frames]).unique(["variable", "valid_time"])
 
 
-def _absent(parts: Sequence[Fetched]) -> pl.DataFrame:
-    """The intervals that were due and came from nobody; an interval within one that came counts as come."""
-    due = pl.concat([part.due for part in parts]).unique(["variable", "valid_time"])
-    received = _received(parts)
-    come = received.select("variable", "valid_time", until=pl.col("valid_time") + pl.col("resolution"))
+def _absent(brought: Sequence[Brought], *, come: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The intervals that were due and are not among those that have come; one within one that came counts as come."""
+    due = pl.concat([each.fetched.due for each in brought]).unique(["variable", "valid_time"])
+    there = _intervals(come).select("variable", "valid_time", until=pl.col("valid_time") + pl.col("resolution"))
     held = due.sort("valid_time").join_asof(
-        come.sort("valid_time"), on="valid_time", by="variable", strategy="backward", check_sortedness=False
+        there.sort("valid_time"), on="valid_time", by="variable", strategy="backward", check_sortedness=False
     )
     return held.filter(pl.col("until").is_null() | (pl.col("until") <= pl.col("valid_time"))).select(list(DUE))

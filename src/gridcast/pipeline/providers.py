@@ -67,7 +67,7 @@ def provider(name: str, *, settings: Settings, clock: Clock) -> Iterator[LiveSou
     from gridcast.sources.wire import Bucket, Kept, Wire
 
     endpoints = settings.endpoints
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.permits_file.parent.mkdir(parents=True, exist_ok=True)
     bucket = Bucket(settings.permits_file, clock=clock)
     with Wire(name, clock=clock, bucket=bucket, kept=Kept(settings.raw_dir)) as wire:
         if name == "entsoe":

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gridcast.errors import SourceError
+from gridcast.errors import SourceError, StoreError
 from gridcast.market.zones import BiddingZone
-from gridcast.pipeline.ingesting import Account, ingest_live
+from gridcast.pipeline.ingesting import AHEAD, Account, ingest_live
 from gridcast.sources.fetched import Clock, LiveSource
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 EVERY = timedelta(minutes=15)
 BACK = timedelta(days=3)
 """How far back each poll looks: a value revised later than that is found by the next ordinary ingest."""
-
-AHEAD = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ def watch(
     """Poll until ``polls`` are done, or for ever; a poll that fails is reported and the next one comes in its time.
 
     Polls begin at whole multiples of ``every`` after the first, whatever each of them takes. A value that appears or
-    changes between two polls is kept as published when it was seen, at most ``every`` late.
+    changes between two polls is kept as published when it was seen, at most ``every`` late; one that appears while
+    polls fail, when the next one that is answered brings it. Polls further apart than `gridcast.store.vintages.WATCHED`
+    see less: between them a value that is on time by the rule is dated by it.
 
     Returns:
         How many polls failed.
@@ -59,7 +59,7 @@ def watch(
             start, end = _whole(at - BACK), _whole(at + AHEAD)
             account = ingest_live(store, sources, zone=zone, start=start, end=end, clock=clock, variables=variables)
             report(Poll(at, account, ""))
-        except SourceError as error:
+        except (SourceError, StoreError) as error:
             failed += 1
             report(Poll(at, None, str(error)))
         done += 1

@@ -3,8 +3,9 @@
 Pure functions on Observations tables; what is usual is learned from the zone's own data.
 """
 
+from gridcast.quality.clock import moved
 from gridcast.quality.describing import Statistics, statistics
 from gridcast.quality.judging import judge
 from gridcast.quality.verdicts import DAYS, VERDICTS, Judgement, Verdict
 
-__all__ = ["DAYS", "VERDICTS", "Judgement", "Statistics", "Verdict", "judge", "statistics"]
+__all__ = ["DAYS", "VERDICTS", "Judgement", "Statistics", "Verdict", "judge", "moved", "statistics"]

@@ -1,8 +1,11 @@
-"""Days whose clock is off by an hour or two, as where a source writes local time as UTC."""
+"""Days, and whole answers, whose clock is off by an hour or two, as where a source writes local time as UTC."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
+import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gridcast.contracts import Floats
@@ -18,6 +21,35 @@ TOGETHER, SPAN = 0.6, 4
 """Days in a row are off where a shift leaves less than this share of the misfit of so many of them."""
 MISFIT, LEFT = 2.0, 1.5
 """Misfit that calls for an explanation, and misfit that a right one may leave, in units of a usual day's."""
+
+OVERLAP = timedelta(hours=12)
+"""So much must be known of an answer before it can be called moved."""
+REMAINING, CONTRADICTION = 0.3, 0.01
+"""Share of a contradiction that a move may leave, and the least mean contradiction, relative to the load."""
+
+
+def moved(rows: pl.DataFrame, known: pl.DataFrame) -> int:
+    """By how many hours all of an answer is late against what was known of its intervals; 0 where it is not.
+
+    An answer that is off as a whole looks like any other week. But it contradicts nearly every value that was fetched
+    before, and an hour earlier or later it contradicts none.
+
+    Args:
+        rows: Observations of one variable.
+        known: earlier Observations of it, of several vintages the later one counts.
+    """
+    at, value = pl.col("valid_time"), pl.col("value")
+    before = known.sort("published_at").unique(["valid_time", "resolution"], keep="last")
+    before = before.select("valid_time", "resolution", known="value")
+    off = {}
+    for hours in (0, *SHIFTS):
+        pairs = rows.with_columns(valid_time=at - timedelta(hours=hours)).join(before, on=["valid_time", "resolution"])
+        if pairs.select((pl.col("resolution").sum() >= OVERLAP).fill_null(False)).item():
+            off[hours] = pairs.select((value - pl.col("known")).abs().mean() / pl.col("known").abs().mean()).item()
+    if off.get(0, 0.0) < CONTRADICTION:
+        return 0
+    best = min(off, key=lambda hours: off[hours])
+    return best if off[best] < REMAINING * off[0] else 0
 
 
 def shifted(table: Floats, *, grid: Grid, kinds: tuple[Usual, ...]) -> list[Fault]:

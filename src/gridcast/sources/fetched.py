@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Answer:
     params: Mapping[str, str]
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
     fetched_at: datetime
     sha256: str
 
@@ -76,6 +76,9 @@ class LiveSource(Protocol):
 
     variables: tuple[str, ...]
     """The variables it brings where none are named."""
+
+    offers: tuple[str, ...]
+    """All the variables it can bring."""
 
     def fetch(
         self, zone: BiddingZone, *, start: datetime, end: datetime, variables: Sequence[str] | None = None

@@ -9,9 +9,6 @@ from typing import NoReturn
 from gridcast.errors import BadAnswer
 from gridcast.sources.fetched import Answer
 
-LONGEST = 200
-"""How much of a provider's own words an error repeats."""
-
 
 def document(answer: Answer, *, status: int = 200) -> object:
     """The JSON document in the body; every number is a ``float``.
@@ -66,13 +63,3 @@ def bad_answer(answer: Answer, what: str, *, fault: str) -> BadAnswer:
         fault=fault,
         sha256=answer.sha256,
     )
-
-
-def one_line(text: object) -> str:
-    r"""A provider's words, fit for a message: one line, printable, at most `LONGEST` characters.
-
-    >>> one_line("No data\r\nfor this \x1b[31mlocation")
-    'No data for this [31mlocation'
-    """
-    printable = "".join(character if character.isprintable() else " " for character in str(text))
-    return " ".join(printable.split())[:LONGEST]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import timedelta
 
 import polars as pl
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gridcast.errors import DataError, StoreError
@@ -14,31 +15,35 @@ from gridcast.store.connection import write_number
 from gridcast.store.tables import (
     LOOKED,
     OBSERVATION,
-    SEAL,
     aware,
     insert_rows,
     microseconds,
     select_around,
     select_rows,
 )
-from gridcast.store.vintages import LOOKS, VINTAGES, Added, Look, conflicts, fetches, news
+from gridcast.store.vintages import LOOKS, VINTAGES, WATCHED, Added, Look, answered, contradictions, fetches, news
+
+LONGEST = timedelta(days=1)
+"""How far before a fetch we look for intervals that reach into it."""
 
 
 def add(connection: Connection, rows: pl.DataFrame, *, looks: pl.DataFrame) -> Added:
-    """Adds what is news in valid Observations, then the looks (schema `LOOKS`) that brought them.
+    """Adds what is news in valid Observations, and the looks (columns of `Look`) that brought them.
 
     Raises:
-        StoreError: a stored row would have to be overwritten.
+        StoreError: a row contradicts a stored one that was fetched at the same instant.
     """
     new = revised = 0
+    own = answered(looks, rows=rows)
     for fetch in fetches(rows):
-        known = select_around(connection, fetch, table=OBSERVATION, schema=VINTAGES)
-        refuse(conflicts(fetch.filter(pl.col("published_at_basis") != "assumed"), known=known))
-        fresh = news(fetch, known=known, looks=_looks_around(connection, fetch))
+        known = select_around(connection, widened(fetch), table=OBSERVATION, schema=VINTAGES)
+        refuse(contradictions(fetch, known=known))
+        fresh = news(fetch, known=known, looks=pl.concat([looks_around(connection, fetch), own]))
         insert_observations(connection, fresh.drop("revises"))
         replaced = int(fresh["revises"].sum())
         new, revised = new + fresh.height - replaced, revised + replaced
-    insert_rows(connection, looks, into=LOOKED, unless_there=True)
+    asked = own.with_columns(write=pl.lit(write_number(connection)))
+    insert_rows(connection, asked, into=LOOKED, unless_there=True)
     return Added(new, revised)
 
 
@@ -59,15 +64,8 @@ def refuse(wrong: pl.DataFrame) -> None:
         )
 
 
-def seal(connection: Connection, made_at: datetime, *, last_write: int | None = None) -> None:
-    """Notes the last write that a forecast made at ``made_at`` could know of, unless that was noted before."""
-    known = write_number(connection) if last_write is None else last_write
-    row = pl.DataFrame({"made_at": [microseconds(made_at)], "write": [known]})
-    insert_rows(connection, row, into=SEAL, unless_there=True)
-
-
 def looks_table(looks: Sequence[Look]) -> pl.DataFrame:
-    """The looks as a table (schema `LOOKS`).
+    """The looks as a table (columns of `Look`), each once: answered, where it is said to be both.
 
     Raises:
         BadTime: an instant has no time zone.
@@ -81,11 +79,13 @@ def looks_table(looks: Sequence[Look]) -> pl.DataFrame:
                 where="looks to store",
             )
         aware(look.at)
-    return pl.DataFrame([asdict(look) for look in looks], schema=LOOKS).unique()
+    names = [name for name in LOOKS if name != "answered_at"]
+    schema = {name: LOOKS[name] for name in names} | {"answered": pl.Boolean()}
+    return pl.DataFrame([asdict(look) for look in looks], schema=schema).sort("answered").unique(names, keep="last")
 
 
-def _looks_around(connection: Connection, fetch: pl.DataFrame) -> pl.DataFrame:
-    """Earlier looks that may have covered some row of ``fetch`` after its assumed publication."""
+def looks_around(connection: Connection, fetch: pl.DataFrame, *wanted: sa.ColumnElement[bool]) -> pl.DataFrame:
+    """Stored looks that may say something about the publication of some row of ``fetch``."""
     column = LOOKED.c
     spans = (
         fetch.filter(pl.col("published_at_basis") == "assumed")
@@ -100,10 +100,11 @@ def _looks_around(connection: Connection, fetch: pl.DataFrame) -> pl.DataFrame:
     parts = [
         select_rows(
             connection,
+            *wanted,
             column.zone == span["zone"],
             column.variable == span["variable"],
             column.source == span["source"],
-            column.at >= microseconds(span["published"]),
+            column.at >= microseconds(span["published"] - WATCHED),
             column.at < microseconds(span["fetched"]),
             column.start <= microseconds(span["last"]),
             column.end > microseconds(span["first"]),
@@ -113,3 +114,9 @@ def _looks_around(connection: Connection, fetch: pl.DataFrame) -> pl.DataFrame:
         for span in spans.iter_rows(named=True)
     ]
     return pl.concat([LOOKS.to_frame(), *parts])
+
+
+def widened(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose first and last interval lie around everything that may overlap those of ``rows``."""
+    longer = [pl.col("valid_time") - LONGEST, pl.col("valid_time") + pl.col("resolution")]
+    return pl.concat([rows.with_columns(valid_time=valid_time) for valid_time in longer])

@@ -35,17 +35,23 @@ def findings(database: Database) -> list[str]:
 
 def _wrong() -> dict[tuple[sa.Table, str], sa.ColumnElement[bool]]:
     writes = sa.select(SCHEMA.c.writes).scalar_subquery()
-    seen, issued = OBSERVATION.c, ISSUED.c
+    seen, issued, aside = OBSERVATION.c, ISSUED.c, SET_ASIDE.c
     found = {
         (OBSERVATION, "were public after we fetched them"): (
             seen.published_at > seen.fetched_at + SLACK // timedelta(microseconds=1)
         )
         & (seen.published_at_basis != "assumed"),
-        (OBSERVATION, "are of a write that never was"): seen.write.between(0, writes).is_(False),
         (ISSUED, "forecast the past of their issue"): issued.valid_time <= issued.issue_time,
         (LOOKED, "end before they start"): LOOKED.c.end <= LOOKED.c.start,
-        (SEAL, "are of a write that never was"): SEAL.c.write.between(0, writes).is_(False),
+        (SET_ASIDE, "were released before they were set aside, or by nobody"): sa.or_(
+            aside.released_write <= aside.write,
+            aside.released_at < aside.fetched_at,
+            aside.released_write > writes,
+            *(aside.released_write.is_(None) != column.is_(None) for column in (aside.released_at, aside.released_by)),
+        ),
     }
+    for table in (OBSERVATION, SET_ASIDE, LOOKED, SEAL):
+        found[table, "are of a write that never was"] = table.c.write.between(0, writes).is_(False)
     for table in (OBSERVATION, ISSUED):
         found[table, "have a value that is not finite"] = table.c.value.between(-LARGEST, LARGEST).is_(False)
     for table in (OBSERVATION, SET_ASIDE):

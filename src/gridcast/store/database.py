@@ -18,7 +18,7 @@ from gridcast.contracts import DOUBTFUL, FORECAST, OBSERVATIONS, Snapshot, obser
 from gridcast.errors import ImplausibleValue, StoreError
 from gridcast.market.days import Times, instant
 from gridcast.market.zones import BiddingZone
-from gridcast.store import adding, checks, quarantine, retention
+from gridcast.store import adding, checks, lags, quarantine, replays, retention
 from gridcast.store.connection import Database, write_number
 from gridcast.store.retention import Retained
 from gridcast.store.schema import prepare
@@ -27,7 +27,7 @@ from gridcast.store.tables import (
     FORECAST_KEY,
     ISSUED,
     OBSERVATION,
-    SEAL,
+    SET_ASIDE,
     ArrowTable,
     aware,
     insert_rows,
@@ -92,36 +92,41 @@ class Store:
 
         Putting the same rows twice is putting them once. An assumed publication that was seen to be wrong is replaced
         by what was seen: a value that comes back changed is a new vintage, one that came early or late was published
-        when it was fetched. `gridcast.store.vintages.news` has the rule. Put fetches in the order they were made: a
-        look says nothing about rows that were put before it.
+        when it was fetched. `gridcast.store.vintages.news` has the rule. Put fetches in the order they were made, one
+        by one or together: a look says nothing about rows that were put before it, and of those put with it the last
+        before a row was fetched is the one that brought it.
 
         Args:
             frame: a table with the columns of `contracts.OBSERVATIONS`.
-            looks: what the source was asked for to bring these rows. They are kept, and tell late values from now on;
-                they say nothing about the rows of this frame.
+            looks: what the source was asked for to bring these rows, or in vain. They are kept, and tell late values
+                from now on.
 
         Raises:
             DataError: the frame is no valid Observations table, or a look ends before it starts.
-            StoreError: a stored row would have to be overwritten, or the database failed.
+            StoreError: a row contradicts a stored one that was fetched at the same instant, or the database failed.
         """
         rows = observations(table_of(frame, OBSERVATIONS, where="observations to store"))
         asked = adding.looks_table(looks)
         with self.database.writing() as connection:
-            return adding.add(connection, rows, looks=asked)
+            added = adding.add(connection, rows, looks=asked)
+            quarantine.come_again(connection, rows)
+            return added
 
     def last_write(self) -> int:
         """The number of the last write: what is put later has a higher one, whenever it was fetched."""
         with self.database.reading() as connection:
             return write_number(connection)
 
-    def seal(self, made_at: datetime) -> None:
-        """Says that a forecast is being made now: what is put from here on was not known at ``made_at``.
+    def seal(self, made_at: datetime) -> datetime:
+        """Says that a forecast is being made now: what is put from here on was not known to it.
 
-        Whatever `observations` and `as_of` find for that ``made_at``, they will find again, even if rows that were
-        fetched earlier arrive later. The first seal of an instant counts.
+        Returns:
+            ``made_at``, or a microsecond or more later where another forecast sealed that instant and knew other data.
+            Whatever `observations` and `as_of` find ``made_at`` what is returned, they will find again, even if rows
+            that were fetched earlier arrive later.
         """
         with self.database.writing() as connection:
-            adding.seal(connection, made_at)
+            return replays.seal(connection, made_at)
 
     def observations(
         self,
@@ -133,29 +138,20 @@ class Store:
         made_at: datetime | None = None,
         last_write: int | None = None,
     ) -> pl.DataFrame:
-        """Every stored vintage of these zones, as Observations.
+        """Every stored vintage of these zones, as Observations, but for values that are in `quarantine`.
 
         Args:
             zone_codes: of the zones.
             variables: only these.
             start: only intervals that start at this instant or later.
             end: only intervals that start before this instant.
-            made_at: only what was known when a forecast was made: fetched by then, and before its `seal` if it has one.
+            made_at: only what was known when a forecast was made: fetched by then, and before its `seal` if it has one;
+                without what was in quarantine at that time.
             last_write: only what was there after this one, see `last_write`.
         """
-        wanted = [OBSERVATION.c.zone.in_(zone_codes), *within(OBSERVATION.c.valid_time, start=start, end=end)]
-        if variables is not None:
-            wanted.append(OBSERVATION.c.variable.in_(variables))
-        if last_write is not None:
-            wanted.append(OBSERVATION.c.write <= last_write)
+        narrowed = replays.Narrowed(zone_codes, variables, start, end)
         with self.database.reading() as connection:
-            if made_at is not None:
-                then = microseconds(made_at)
-                last = connection.scalar(sa.select(SEAL.c.write).where(SEAL.c.made_at == then))
-                wanted.append(OBSERVATION.c.fetched_at <= then)
-                if last is not None:
-                    wanted.append(OBSERVATION.c.write <= last)
-            return select_rows(connection, *wanted, table=OBSERVATION, schema=OBSERVATIONS)
+            return replays.usable(connection, narrowed, made_at=made_at, last_write=last_write)
 
     def as_of(
         self,
@@ -185,7 +181,8 @@ class Store:
 
         Args:
             frame: a table with the columns of `contracts.FORECAST`.
-            made_at: when they were made, which seals that instant (see `seal`). A row that comes again keeps its first.
+            made_at: when they were made, which seals that instant (see `seal`): they are stored with the one that it
+                returns. A row that comes again keeps its first.
             last_write: the last write that they know of; unless given, the one before this.
 
         Returns:
@@ -229,9 +226,9 @@ class Store:
                     f"two different rows for {first['valid_time']}, quantile {first['quantile']}",
                     remedy="give a new model a new version; an issued forecast is never overwritten",
                 )
-            made = pl.lit(microseconds(made_at), dtype=pl.Int64)
-            insert_rows(connection, fresh.with_columns(made_at=made), into=ISSUED)
-            adding.seal(connection, made_at, last_write=last_write)
+            if fresh.height:
+                made = replays.seal(connection, aware(made_at), last_write=last_write)
+                insert_rows(connection, fresh.with_columns(made_at=pl.lit(microseconds(made))), into=ISSUED)
         return fresh.height
 
     def forecasts(
@@ -298,20 +295,23 @@ class Store:
     def lags(self, zone: str, *, variable: str, source: str) -> pl.DataFrame:
         """How long after each interval's end its first value came, where that was seen or reported, not assumed.
 
+        A value that came after a look that failed, or after nobody had looked for a while, tells nothing of its source.
+
         Returns:
             ``valid_time``, ``end`` of the interval, ``published_at`` of its first vintage, ``lag`` between the two.
         """
-        rows = self.observations([zone], variables=[variable]).filter(pl.col("source") == source)
-        first = rows.sort("valid_time", "published_at").unique("valid_time", keep="first", maintain_order=True)
-        end = pl.col("valid_time") + pl.col("resolution")
-        return first.filter(pl.col("published_at_basis") != "assumed").select(
-            "valid_time", end=end, published_at="published_at", lag=pl.col("published_at") - end
-        )
+        with self.database.reading() as connection:
+            return lags.lags(connection, zone, variable=variable, source=source)
 
     def quarantine(self, frame: ArrowTable) -> int:
         """Sets rows aside that may not be used; all of them or, at an error, none.
 
-        A row whose value, reason and publication are in quarantine already is not added again, whenever it was fetched.
+        What is stored of the same value is used by nothing either from then on, but by replays of forecasts made
+        before; another value of the interval stands. It ends with a `release`, or where `put` brings the value again
+        and it was fetched later: nothing was said against it then.
+
+        A row whose value, reason and publication are in quarantine already is not added again, whenever it was fetched,
+        and neither is one that a `release` let go. Set aside what a fetch brought before its other rows are put.
 
         Args:
             frame: a table with the columns of `contracts.DOUBTFUL`; a value may be infinite or not a number.
@@ -335,8 +335,8 @@ class Store:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> pl.DataFrame:
-        """What was set aside of a zone, in the columns of `contracts.DOUBTFUL`; narrowed as `observations` are."""
-        wanted = quarantine.chosen(zone, variable=variable, start=start, end=end)
+        """What is in quarantine of a zone, in the columns of `contracts.DOUBTFUL`; narrowed as `observations` are."""
+        wanted = _chosen(zone, variable=variable, start=start, end=end)
         with self.database.reading() as connection:
             return quarantine.rows(connection, wanted)
 
@@ -349,10 +349,10 @@ class Store:
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> Added:
-        """Moves rows out of quarantine into the observations, as if they had come unsuspected, but known only now.
+        """Lets rows out of quarantine into the observations, as if they had come unsuspected, but known only now.
 
         They become public when they would have, and count as fetched ``at``: snapshots from now on have them, the
-        replay of a forecast made before does not.
+        replay of a forecast made before does not. What was stored before it was withdrawn is used again.
 
         Args:
             zone: its code.
@@ -363,9 +363,9 @@ class Store:
 
         Raises:
             ImplausibleValue: a value is not finite.
-            StoreError: another value has the place, or two of the rows contradict each other; nothing was moved.
+            StoreError: another value has the place, or two of the rows contradict each other; nothing was released.
         """
-        wanted = quarantine.chosen(zone, variable=variable, start=start, end=end)
+        wanted = _chosen(zone, variable=variable, start=start, end=end)
         with self.database.writing() as connection:
             return quarantine.release(connection, wanted, at=aware(at))
 
@@ -385,3 +385,10 @@ class Store:
     def check(self) -> list[str]:
         """What is wrong with the database and what it holds, a sentence each; empty where all is well."""
         return checks.findings(self.database)
+
+
+def _chosen(
+    zone: str, *, variable: str | None, start: datetime | None, end: datetime | None
+) -> list[sa.ColumnElement[bool]]:
+    variables = None if variable is None else [variable]
+    return replays.Narrowed([zone], variables, start, end).of(SET_ASIDE)

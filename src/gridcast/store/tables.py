@@ -43,7 +43,7 @@ OBSERVATION = sa.Table(
     sa.Column("assumed_at", sa.BigInteger),
     sqlite_with_rowid=False,
 )
-"""``write`` is the number of the write that added the row; ``assumed_at`` an assumed publication that was replaced."""
+"""``write`` is the number of the write that added the row; ``assumed_at`` a publication that was replaced."""
 
 ISSUED = sa.Table(
     "forecast",
@@ -70,8 +70,11 @@ LOOKED = sa.Table(
     sa.Column("at", sa.BigInteger, primary_key=True),
     sa.Column("start", sa.BigInteger, primary_key=True),
     sa.Column("end", sa.BigInteger, primary_key=True),
+    sa.Column("write", sa.BigInteger, nullable=False),
+    sa.Column("answered_at", sa.BigInteger),
     sqlite_with_rowid=False,
 )
+"""``answered_at`` is when the last row it brought was fetched, ``at`` where it brought none, null where it failed."""
 
 SET_ASIDE = sa.Table(
     "quarantine",
@@ -87,9 +90,18 @@ SET_ASIDE = sa.Table(
     sa.Column("published_at_basis", sa.String, nullable=False),
     sa.Column("fetched_at", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
+    sa.Column("write", sa.BigInteger, nullable=False),
+    sa.Column("released_at", sa.BigInteger),
+    sa.Column("released_write", sa.BigInteger),
+    sa.Column("released_by", sa.String),
     sa.Index("quarantine_place", "zone", "variable", "valid_time"),
 )
-"""``value`` is null where it is not a number: SQLite has no other way to say so."""
+"""``value`` is null where it is not a number: SQLite has no other way to say so.
+
+A row that was released stays, so that replays know what was in quarantine when: from ``write`` until
+``released_write``, from ``fetched_at`` until ``released_at``. ``released_by`` is ``person``, whose word is kept, or
+``source``, which sent the value again when nothing spoke against it any more.
+"""
 
 SEAL = sa.Table(
     "seal",
@@ -203,8 +215,13 @@ def select_rows(
     return frame.cast(schema).sort(key or list(schema))
 
 
-def select_around(connection: Connection, rows: pl.DataFrame, *, table: sa.Table, schema: pl.Schema) -> pl.DataFrame:
-    """What ``table`` has between the first and last interval of each zone, variable and source in ``rows``."""
+def select_around(
+    connection: Connection, rows: pl.DataFrame, *wanted: sa.ColumnElement[bool], table: sa.Table, schema: pl.Schema
+) -> pl.DataFrame:
+    """What ``table`` has between the first and last interval of each zone, variable and source in ``rows``.
+
+    Only what is ``wanted``, where conditions are given.
+    """
     column = table.c
     spans = rows.group_by("zone", "variable", "source").agg(
         start=pl.col("valid_time").min(), end=pl.col("valid_time").max()
@@ -212,6 +229,7 @@ def select_around(connection: Connection, rows: pl.DataFrame, *, table: sa.Table
     parts = [
         select_rows(
             connection,
+            *wanted,
             column.zone == span["zone"],
             column.variable == span["variable"],
             column.source == span["source"],

@@ -18,7 +18,9 @@ from functools import cache
 from typing import Any
 
 from gridcast.errors import BadAnswer, Refused
+from gridcast.sources.entsoe.api import banned_until
 from gridcast.sources.entsoe.document import NoData, parse
+from gridcast.sources.fetched import Answer
 from sources.entsoe.documents import END, START, Load, Period, acknowledgement, levels, sound, stamp
 
 HOURS = sound()
@@ -43,8 +45,8 @@ Change = Callable[[str], str | bytes]
 class FaultClass:
     """A fault: what stands wrong, in which sound document, and what must come of it.
 
-    ``outcome``: ``error FAULT``, ``refused KIND``, ``no data``, ``note``, ``aside`` (rows set aside), or ``same`` (the
-    values of the sound document, for what looks like a fault and is none).
+    ``outcome``: ``error FAULT``, ``refused KIND``, ``ban``, ``no data``, ``aside`` (rows set aside), ``note`` (the
+    values of the sound document), ``note with other values``, or ``same`` (for what looks like a fault and is none).
     """
 
     name: str
@@ -129,16 +131,34 @@ def means(text: str, offset: float = 0.0) -> str:
     return text.replace("</GL_MarketDocument>", series(Load((fine,)).xml()) + "</GL_MarketDocument>")
 
 
+def no_data(**facts: str) -> Change:
+    """The text of 2026 with all its facts, some of them changed."""
+    ours = {"item": "6.1.A", "area": "10YDK-1--------W", "begin": "2026-03-10", "end": "2026-03-11T23:00:00Z"}
+    return always(acknowledgement(NO_DATA_OF.format(**ours | facts)))
+
+
+def inward(eic: str) -> str:
+    return f'<inBiddingZone_Domain.mRID codingScheme="A01">{eic}</inBiddingZone_Domain.mRID>'
+
+
 NO_DATA = "No matching data found"
 NO_DATA_2026 = (
     "No matching data found for Data item ACTUAL_TOTAL_LOAD_R3 [6.1.A] ({{outBiddingZone_Domain}}) and interval "
     "2026-03-10T23:00:00Z/2026-03-11T23:00:00Z."
 )
+NO_DATA_OF = (
+    "No matching data found for Data item ACTUAL_TOTAL_LOAD_R3 [{item}] ({area}) and interval {begin}T23:00:00Z/{end}."
+)
 LIMIT = "The amount of requested data exceeds allowed limit, allowed: 366 days, requested: 800 days."
+BANNED = "<html><body><p>Requester banned until '2026-03-12T10:05:00.545Z'.</p></body></html>"
 MAINTENANCE = "<html><head><title>503</title></head><body><h1>Scheduled maintenance</h1></body></html>"
 BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "ha"}">' for n in range(9))
+FIRST = "<mRID>1<"
 QUANTITY = f"<quantity>{HOURS.periods[0].values[2]}</quantity>"
 POSITION = "<position>3</position>"
+UNIT = "<quantity_Measure_Unit.name>"
+QUANTITIES = "error unknown quantity"
+NOTED = "note with other values"
 
 CLASSES = (
     # What is no load document
@@ -209,6 +229,30 @@ CLASSES = (
         "an unknown reason beside no data", always(acknowledgement(NO_DATA, "Internal error.")), "refused unknown"
     ),
     FaultClass("an acknowledgement without a reason", always(acknowledgement()), "error no reason"),
+    FaultClass(
+        "no data, over the limit",
+        always(acknowledgement("No matching data found, amount of requested data exceeds allowed limit")),
+        "refused limit",
+        status=400,
+    ),
+    FaultClass("no data, with more words", always(acknowledgement(f"{NO_DATA}, try the archive.")), "refused unknown"),
+    FaultClass("no data of another zone", no_data(area="10YFR-RTE------C"), "error area"),
+    FaultClass("no data of another item", no_data(item="12.1.D"), "error item"),
+    FaultClass("no data of an item of another chapter", no_data(item="16.1.A"), "error item"),
+    FaultClass("no data of another period", no_data(begin="2001-07-01", end="2001-07-02T23:00:00Z"), "error period"),
+    FaultClass("no data of a part of the period", no_data(end="2026-03-11T20:00:00Z"), "error period"),
+    FaultClass("no data, named to the minute and with the zone", no_data(end="2026-03-11T23:00Z"), "no data"),
+    # Bans
+    FaultClass("a ban, status 429", always(BANNED), "ban", status=429, kind="text/html"),
+    FaultClass("a ban, status 200", always(BANNED), "ban", kind="text/html"),
+    FaultClass("a ban, status 400", always(BANNED), "ban", status=400, kind="text/html"),
+    FaultClass("a ban in plain text, status 200", always("Requester banned until further notice."), "ban"),
+    FaultClass("a ban in an acknowledgement", always(acknowledgement("Requester banned until 10:05.")), "ban"),
+    FaultClass(
+        "a remark about a ban in a sound document",
+        swap("<mRID>1<", "<Reason><text>banned until '2026-03-12T10:05:00Z'</text></Reason><mRID>1<"),
+        "note",
+    ),
     # Another answer than was asked for
     FaultClass("another document type", swap("<type>A65", "<type>A75"), "error document type"),
     FaultClass("no document type", drop("<type>A65</type>"), "error document type"),
@@ -218,6 +262,8 @@ CLASSES = (
         "another coding scheme of the zone", swap('codingScheme="A01">10Y', 'codingScheme="NDK">10Y'), "error area"
     ),
     FaultClass("no zone", drop("<outBidding.*?</outBiddingZone_Domain.mRID>"), "error area"),
+    FaultClass("another zone that takes in", swap(UNIT, inward("10YDK-2--------M") + UNIT), "error area"),
+    FaultClass("our zone that takes in", swap(UNIT, inward("10YDK-1--------W") + UNIT), "same"),
     FaultClass("MWh instead of MW", swap("MAW", "MWH"), "error unit"),
     FaultClass("kW instead of MW", swap("MAW", "KWT"), "error unit"),
     FaultClass("no unit", drop("<quantity_Measure.*?</quantity_Measure_Unit.name>"), "error unit"),
@@ -247,7 +293,19 @@ CLASSES = (
     FaultClass("text between elements", swap("<Period>", "<Period>3080"), "error structure"),
     FaultClass("an element inside a number", swap(POSITION, "<position><b>3</b></position>"), "error structure"),
     FaultClass("an unknown element that holds others", lambda t: t.replace("Period>", "Perio>"), "error structure"),
-    FaultClass("an unknown element with text", swap("<mRID>1<", "<docStatus>A13</docStatus><mRID>1<"), "note"),
+    FaultClass("an unknown element with text", swap(FIRST, "<remark>A13</remark><mRID>1<"), "note"),
+    FaultClass("an unknown element in a point", swap(QUANTITY, f"{QUANTITY}<quality>A03</quality>"), "note"),
+    FaultClass("a factor in a point", swap(QUANTITY, f"{QUANTITY}<quantity.factor>1000</quantity.factor>"), QUANTITIES),
+    FaultClass("a unit in a point", swap(QUANTITY, f"{QUANTITY}<Quantity_Unit>KWT</Quantity_Unit>"), QUANTITIES),
+    FaultClass("a quantity with an attribute", swap(QUANTITY, QUANTITY.replace("y>", 'y unit="KWT">', 1)), QUANTITIES),
+    FaultClass("a cancelled document", swap("<time_Per", "<docStatus>A09</docStatus><time_Per"), "error status"),
+    FaultClass(
+        "a withdrawn document", swap("<time_P", "<docStatus><value>A13</value></docStatus><time_P"), "error status"
+    ),
+    FaultClass("a withdrawn series", swap(FIRST, "<docStatus>A13</docStatus><mRID>1<"), "error status"),
+    FaultClass("an intermediate document", swap("<time_P", "<docStatus>\nA01\n</docStatus><time_P"), "note"),
+    FaultClass("an active document", swap("<time_P", "<docStatus>\n<value>A05</value>\n</docStatus><time_P"), "note"),
+    FaultClass("a document in revision 2", swap("revisionNumber>1", "revisionNumber>2"), "same"),
     FaultClass("a remark of the service", swap("<mRID>1<", "<Reason><text>late</text></Reason><mRID>1<"), "note"),
     FaultClass("a comment inside a number", swap("</quantity>", "<!-- MW --></quantity>"), "same"),
     FaultClass("a byte order mark", lambda text: b"\xef\xbb\xbf" + text.encode(), "same"),
@@ -282,7 +340,7 @@ CLASSES = (
     FaultClass("an unknown resolution", swap("PT60M", "PT1M"), "error resolution"),
     FaultClass("days", swap("PT60M", "P1D"), "error resolution"),
     FaultClass("no resolution", drop("<resolution>.*?</resolution>"), "error resolution"),
-    FaultClass("hours and agreeing quarter-hours of the same time", means, "note"),
+    FaultClass("hours and agreeing quarter-hours of the same time", means, NOTED),
     FaultClass("hours and other quarter-hours of the same time", lambda text: means(text, 40.0), "error overlap"),
     FaultClass(
         "an hour that overlaps the quarter-hours",
@@ -298,11 +356,11 @@ CLASSES = (
     FaultClass("an unknown curve type", swap("curveType>A01", "curveType>A02"), "error curve type"),
     FaultClass("no curve type", drop("<curveType>.*?</curveType>"), "error curve type"),
     FaultClass("A01 with its tail cut", drop("".join(point(n) for n in (22, 23, 24))), "error missing position"),
-    FaultClass("A01 with a point missing inside", drop(point(7)), "note"),
-    FaultClass("A03 with its tail cut", drop("".join(point(n) for n in (94, 95, 96))), "note", QUARTERS),
+    FaultClass("A01 with a point missing inside", drop(point(7)), NOTED),
+    FaultClass("A03 with its tail cut", drop("".join(point(n) for n in (94, 95, 96))), NOTED, QUARTERS),
     FaultClass("A03 with most of its points cut", drop(f"{point(20)}.*{point(96)}"), "aside", QUARTERS),
     FaultClass("A03 without its first position", drop(point(1)), "error first position", QUARTERS),
-    FaultClass("A03 that bridges a gap", bridged, "note", GAP),
+    FaultClass("A03 that bridges a gap", bridged, NOTED, GAP),
     FaultClass(
         "a Period that ends before its points", swap("11T23:00Z</end></t", "11T20:00Z</end></t"), "error position range"
     ),
@@ -361,7 +419,8 @@ UNDECIDABLE = (
     FaultClass("zeros", swap(QUANTITY, "<quantity>0</quantity>"), PASSES),
     FaultClass("a flat line in every position (A01)", sub("<quantity>[^<]*", "<quantity>2500", 24), PASSES),
     FaultClass("all values x 1000, in a small zone", sub("</quantity>", "000</quantity>", 24), PASSES, SMALL),
-    FaultClass("the data moved by an hour, their times with them", lambda text: later(text, 1), "note"),
+    FaultClass("A03 with a point missing inside", drop(point(50)), PASSES, QUARTERS),
+    FaultClass("the data moved by an hour, their times with them", lambda text: later(text, 1), NOTED),
 )
 """What no document shows by itself, for the quality room, which knows the days around; and what the parser says."""
 
@@ -380,21 +439,22 @@ def body_of(fault: FaultClass) -> bytes:
     return body if isinstance(body, bytes) else body.encode()
 
 
-def ours(body: bytes, base: Load) -> Outcome:
+def ours(body: bytes, base: Load, *, status: int = 200) -> Outcome:
     try:
-        document = parse(body, expected=base.expected)
+        banned = banned_until(Answer("entsoe", "", {}, status, {}, body, base.fetched_at, ""))
+        document = parse(body, expected=base.expected) if banned is None else None
     except BadAnswer as error:
         return Outcome(f"error {error.fault}", None)
     except Refused as error:
         return Outcome(f"refused {error.kind}", None)
-    if isinstance(document, NoData):
-        return Outcome("no data", None)
+    if document is None or isinstance(document, NoData):
+        return Outcome("ban" if document is None else "no data", None)
     values = {(start, step): value for start, step, value in document.rows.iter_rows()}
     if document.doubtful.height:
         return Outcome("aside", values)
-    if document.notes:
-        return Outcome("note", values)
     same = values == {(start, step): value for start, step, value in base.rows}
+    if document.notes:
+        return Outcome("note" if same else NOTED, values)
     return Outcome("same" if same else "silently different", values)
 
 

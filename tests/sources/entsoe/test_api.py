@@ -14,7 +14,8 @@ from gridcast.contracts import LOAD, TSO_FORECAST
 from gridcast.errors import BadAnswer, ConfigError, RateLimited, Refused, SourceError, Unauthorized
 from gridcast.market.zones import zone
 from gridcast.sources.endpoints import Endpoints
-from gridcast.sources.entsoe.api import Entsoe
+from gridcast.sources.entsoe.api import Entsoe, banned_until
+from gridcast.sources.fetched import Answer
 from gridcast.sources.wire import Bucket, Kept, Wire
 from scripted import Scripted, Send, VirtualClock, answer
 from sources.entsoe.documents import FETCHED, START, Load, Period, acknowledgement, levels
@@ -25,6 +26,7 @@ DK = zone("DK_1")
 DAY = timedelta(days=1)
 NOW = FETCHED + 400 * DAY
 XML = {"content_type": "application/xml"}
+PERIOD = {"periodStart": "202603102300", "periodEnd": "202603112300"}
 
 
 def request_of(raw: bytes) -> tuple[dict[str, str], dict[str, str]]:
@@ -223,6 +225,53 @@ def test_503_with_a_page_is_asked_again_and_404_in_plain_text_is_refused(connect
     gone = answer(404, b"404 page not found", content_type="text/plain")
     with Scripted(gone) as server, pytest.raises(Refused, match="404 page not found"):
         connect(server).fetch(DK, start=START, end=START + DAY, variables=[LOAD])
+
+
+BAN_PAGE = "<html><body><p>Requester banned until '{}'.</p></body></html>"
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+@pytest.mark.parametrize(
+    "body", [BAN_PAGE, "<!DOCTYPE html>" + BAN_PAGE, "Requester banned until '{}'.", acknowledgement("Banned until {}")]
+)
+def test_a_ban_is_a_ban_whatever_its_status(connect, clock, status, body):
+    until = clock.now() + timedelta(minutes=5)
+    page = answer(status, body.format(f"{until:%Y-%m-%dT%H:%M:%S}.000Z").encode())
+    with Scripted(page, Send(serve)) as server:
+        assert connect(server).fetch(DK, start=START, end=START + DAY, variables=[LOAD]).observations.height == 24
+        assert len(server.requests) == 2
+    assert timedelta(seconds=0) <= clock.now() - until <= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("prolog", [b"", b"\xef\xbb\xbf", b"<!-- banned until -->", b"  "])
+def test_a_document_is_never_taken_for_a_ban(status, prolog):
+    words = b"Max allowed requests per minute: banned until '2027-01-01T00:00:00Z'"
+    text = load_of({"outBiddingZone_Domain": "10YDK-1--------W", "processType": "A16", **PERIOD}).xml().encode()
+    said = text.replace(b"<mRID>1<", b"<Reason><text>" + words + b"</text></Reason><mRID>1<")
+    bare = said.partition(b"?>")[2].strip()
+    for body in (prolog + said, prolog + bare, prolog + re.sub(rb"<(/?)([A-Za-z])", rb"<\1n:\2", bare)):
+        assert words in body
+        assert banned_until(Answer("entsoe", "", {}, status, {}, body, NOW, "")) is None
+
+
+@pytest.mark.parametrize("body", [b"PK\3\4 banned until", b"\x1f\x8b banned until", b"<xml> banned until"])
+def test_what_is_no_text_is_no_ban(body):
+    assert banned_until(Answer("entsoe", "", {}, 200, {}, body, NOW, "")) is None
+    assert banned_until(Answer("entsoe", "", {}, 429, {}, body, NOW, "")) == NOW + timedelta(minutes=10)
+
+
+PAST = BAN_PAGE.format("2020-01-01T00:00:00Z").encode()
+
+
+@pytest.mark.parametrize(("status", "body"), [(429, b""), (429, b"Too many"), (429, PAST), (400, PAST), (200, PAST)])
+def test_a_limit_that_says_not_how_long_is_a_ban_of_ten_minutes_if_it_stays(connect, clock, status, body):
+    began = clock.now()
+    with Scripted(answer(status, body)) as server:
+        with pytest.raises(RateLimited):
+            connect(server).fetch(DK, start=START, end=START + DAY, variables=[LOAD])
+        assert len(server.requests) == 5
+    assert timedelta(minutes=20) <= clock.now() - began < timedelta(minutes=21)
 
 
 @pytest.mark.parametrize(

@@ -120,17 +120,92 @@ def test_real_answers_of_other_kinds_are_told_apart(shared_data):
                 assert document.reason.startswith("No matching data found")
                 kinds.add("no data")
 
-    assert kinds == {"no data", "other document", "process type"}
+    assert kinds == {"no data", "item", "other document", "process type"}
 
 
-def test_the_account_of_no_data_carries_the_services_words():
-    text = "No matching data found for Data item X [6.1.C&amp;D&amp;E] ({{outBiddingZone_Domain}})."
+SPAN = "2026-03-10T23:00:00Z/2026-03-11T23:00:00Z"
+WIDER = "2026-03-10T00:00Z/2026-03-12T00:00Z"
 
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("No matching data found", 0),
+        ("no matching data found.", 0),
+        ("No matching data found for Data item X [6.1.A&amp;B] ({{outBiddingZone_Domain}}).", 0),
+        (f"No matching data found for Data item Total Load [6.1.A] ({EIC}) and interval {SPAN}.", 0),
+        (f"No matching data found for Data item X [6.1.A] ({EIC}, {EIC}) and interval {SPAN}.", 0),
+        (f"No matching data found for Data item X [6.1.A] and interval {WIDER}.", 1),
+    ],
+)
+def test_the_account_of_no_data_carries_the_services_words(text, notes):
     document = parse(acknowledgement(text).encode(), expected=sound().expected)
 
     assert isinstance(document, NoData)
     assert document.reason == text.replace("&amp;", "&")
-    assert document.notes == ("The answer 'no data' speaks of item 6.1.C&D&E, not 6.1.A.",)
+    assert len(document.notes) == notes
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"No matching data found for Data item X [6.1.A] (10YFR-RTE------C) and interval {SPAN}.", "area"),
+        (f"No matching data found for Data item X [6.1.A] ({EIC}, 10YFR-RTE------C).", "area"),
+        ("No matching data found for Data item DAY_AHEAD_PRICES [12.1.D] (x) and interval.", "item"),
+        ("No matching data found for Data item X [6.1.C&amp;D&amp;E] ({{outBiddingZone_Domain}}).", "item"),
+        ("No matching data found for Data item X [16.1.A].", "item"),
+        ("No matching data found for Data item X [GL EB 6.1.A] (x).", "item"),
+        (
+            "No matching data found for Data item X [6.1.A] and interval 2001-07-01T22:00:00Z/2001-08-06T22:00Z.",
+            "period",
+        ),
+        ("No matching data found for Data item X [6.1.A] and interval 2026-03-10T23:00Z/2026-03-11T22:00Z.", "period"),
+    ],
+)
+def test_no_data_of_what_was_not_asked_for_is_no_answer(text, fault):
+    with pytest.raises(BadAnswer) as caught:
+        parse(acknowledgement(text).encode(), expected=sound().expected)
+
+    assert caught.value.fault == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("No matching data found, amount of requested data exceeds allowed limit", "limit"),
+        (f"No matching data found. Amount exceeds the allowed maximum of 10YFR-RTE------C {SPAN}", "limit"),
+        ("No matching data found: the parameter processType is missing", "request"),
+        ("No matching data found, try the archive", "unknown"),
+        ("No matching data found" + " " * 3500 + "yet", "unknown"),
+        ("No matching data found for Data item X [6.1.A] (somewhere).", "unknown"),
+        ("No matching data found for Data item PRICES.", "unknown"),
+        ("No matching data found for Data item X [6.1.A] and interval.", "unknown"),
+        ("No matching data found for Data item X [6.1.A] and interval 2026-99-10T23:00Z/2026-03-11T23:00Z.", "unknown"),
+        ("No matching data foundation", "unknown"),
+        (f"No matching data found for Data item X [6.1.A] ({EIC.lower()}).", "unknown"),
+        (f"No matching data found for Data item X [6.1.A] and interval {SPAN.lower()}.", "unknown"),
+        (f"No matching data found for Data item X [6.1.A] and interval {SPAN}. Try {SPAN[:20]} again.", "unknown"),
+    ],
+)
+def test_a_text_that_says_more_than_no_data_is_a_refusal(text, kind):
+    with pytest.raises(Refused) as caught:
+        parse(acknowledgement(text).encode(), expected=sound().expected)
+
+    assert caught.value.kind == kind
+
+
+def test_the_status_of_a_sound_document_is_noted_once_and_a_stray_text_beside_it_is_refused():
+    def with_status(text: str) -> bytes:
+        return sound().xml().replace("<time_Period", f"<docStatus>{text}</docStatus><time_Period", 1).encode()
+
+    document = parse(with_status("<value>A05</value>"), expected=sound().expected)
+
+    assert not isinstance(document, NoData)
+    assert document.notes == ("The document has status A05.",)
+    for text, fault in (("A05<value/>A09", "structure"), ("A05<value>A09</value>", "status"), ("a09", "status")):
+        with pytest.raises(BadAnswer) as caught:
+            parse(with_status(text), expected=sound().expected)
+        assert caught.value.fault == fault
 
 
 def test_a_strangers_text_in_an_error_is_one_printable_bounded_line():

@@ -221,6 +221,16 @@ def test_a_long_folder_is_read_page_by_page(connect, monkeypatch):
     assert fetched.observations.height == 1
 
 
+@pytest.mark.parametrize("status", [200, 206])
+def test_no_frame_of_a_failed_login_holds_the_session(connect, status):
+    body = b'{"access_token":"very-secret-session","expires_in":"soon"}'
+    with Scripted(answer(status, body)) as server, pytest.raises(BadAnswer) as caught:
+        connect(server).fetch(DK, start=START, end=START + HOUR)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown.stack = traceback.StackSummary.from_list(shown.stack[1:])  # without this test's own frame
+    assert "very-secret" not in "".join(shown.format()) + repr(caught.value.facts)
+
+
 @pytest.mark.parametrize(
     ("login", "fault"),
     [

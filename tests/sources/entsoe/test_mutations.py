@@ -119,24 +119,27 @@ def judged(document, load: Load, *, sound: bytes, body: bytes) -> str:
     return "a point lost (A03)" if positions(body) < positions(sound) and b">A03<" in body else "strange"
 
 
-def report(tally: Tally, count: int) -> None:
+def report(tally: Tally, count: int, *, record) -> None:
+    facts = {"mutations": count, "untyped": len(tally.untyped), "strange": len(tally.strange)}
+    for name, value in (facts | {"slowest_seconds": round(tally.slowest, 3)}).items():
+        record(name, value)
     parts = ", ".join(f"{kind} {number}" for kind, number in tally.kinds.most_common())
     print(f"{count} mutated answers: {parts}; slowest {tally.slowest:.3f} s, untyped {len(tally.untyped)}")
 
 
-def check(tally: Tally, count: int) -> None:
-    report(tally, count)
+def check(tally: Tally, count: int, *, record) -> None:
+    report(tally, count, record=record)
     assert tally.untyped == []
     assert tally.slowest < 1
     assert tally.strange == []
     assert tally.kinds["BadAnswer"] > count / 2
 
 
-def test_5_000_mutated_answers_are_refused_noted_or_differ_by_digits():
-    check(run(5_000, seed=2026), 5_000)
+def test_5_000_mutated_answers_are_refused_noted_or_differ_by_digits(record_property):
+    check(run(5_000, seed=2026), 5_000, record=record_property)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
-def test_200_000_mutated_answers_are_refused_noted_or_differ_by_digits(seed):
-    check(run(50_000, seed=seed), 50_000)
+def test_200_000_mutated_answers_are_refused_noted_or_differ_by_digits(seed, record_property):
+    check(run(50_000, seed=seed), 50_000, record=record_property)

@@ -10,7 +10,6 @@ import time
 import tracemalloc
 import zlib
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import httpcore
 import pytest
@@ -323,82 +322,6 @@ def test_proxies_of_the_environment_are_not_used(wire, monkeypatch):
             monkeypatch.setenv(name, proxy.url)
         assert line.get(server.url, params={}, permit=FREE).body == BODY
         assert proxy.requests == []
-
-
-WAITS = {
-    "7": 7,
-    "0": 0,
-    " 12 ": 12,
-    "1.5": 1.5,
-    "Sun, 22 Nov 2026 10:00:20 GMT": 20,
-    "Sun, 22 Nov 2020 10:00:20 GMT": 0,
-}
-SENSELESS = ("", "-5", "soon", "1e9", "NaN", "٣", "12; 13", "Sun, 99 Foo 2026 10:00:20 GMT", "Mon, 32")
-
-
-@pytest.mark.parametrize("value", WAITS)
-@pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_waited_for_and_no_longer(value, status, wire, clock):
-    with Scripted(answer(status, retry_after=value), GOOD) as server, wire() as line:
-        line.get(server.url, params={}, permit=FREE)
-        assert WAITS[value] <= sum(clock.slept) <= WAITS[value] + 0.5
-        assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize("value", SENSELESS)
-def test_a_retry_after_without_sense_is_a_failure_like_another(value, wire, clock):
-    script = f"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: {value}\r\n\r\n".encode()
-    with Scripted(script, GOOD) as server, wire() as line:
-        line.get(server.url, params={}, permit=FREE)
-        assert sum(clock.slept) <= 0.5
-
-
-@pytest.mark.parametrize("value", ["3601", "9" * 10, "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_an_absurd_retry_after_is_an_hour(value, wire, clock):
-    with Scripted(answer(429, b"no", retry_after=value), GOOD) as server, wire(patience=3600.0) as line:
-        line.get(server.url, params={}, permit=FREE)
-        assert sum(clock.slept) == 3600
-
-
-def test_a_date_to_wait_for_is_read_by_the_servers_own_clock(wire, clock):
-    headers = {"date": "Sun, 22 Nov 2026 03:00:00 GMT", "retry_after": "Sun, 22 Nov 2026 03:00:40 GMT"}
-    with Scripted(answer(503, **headers), GOOD) as server, wire() as line:
-        line.get(server.url, params={}, permit=FREE)
-        assert sum(clock.slept) == 40
-
-
-def test_a_wait_beyond_our_patience_is_an_error_for_every_process(wire, clock):
-    now = clock.now()
-    with Scripted(answer(429, b"300 seconds", retry_after="300"), GOOD) as server:
-        for line in (wire(patience=299.0), wire(patience=200.0)):
-            with pytest.raises(RateLimited) as caught:
-                line.get(server.url, params={}, permit=FREE)
-            assert caught.value.until == now + timedelta(seconds=300)
-        assert (len(server.requests), clock.slept) == (1, [])
-        assert wire(patience=300.0).get(server.url, params={}, permit=FREE).body == BODY
-        assert clock.now() == now + timedelta(seconds=300)
-
-
-def test_waits_add_up_until_our_patience_ends(wire, clock):
-    with Scripted(answer(429, retry_after="60")) as server:
-        with pytest.raises(RateLimited) as caught:
-            wire(patience=150.0).get(server.url, params={}, permit=FREE)
-        assert (len(server.requests), sum(clock.slept), caught.value.attempts) == (3, 120, 3)
-
-
-def test_a_ban_told_in_the_body_is_waited_out(wire, clock):
-    until = clock.now() + timedelta(minutes=9)
-    with Scripted(answer(429, f"Requester banned until '{until.isoformat()}'".encode()), GOOD) as server:
-        line = wire()
-        assert line.get(server.url, params={}, permit=FREE, wait_for=lambda _: until).body == BODY
-    assert clock.now() == until
-
-
-def test_a_ban_is_never_believed_for_more_than_a_day(wire, clock):
-    now = clock.now()
-    with Scripted(answer(429, b"x")) as server, pytest.raises(RateLimited) as caught:
-        wire().get(server.url, params={}, permit=FREE, wait_for=lambda _: now + timedelta(days=365_000))
-    assert caught.value.until == now + timedelta(days=1)
 
 
 def test_an_accepted_status_is_an_answer_whatever_its_number(wire):

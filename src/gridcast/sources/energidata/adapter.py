@@ -18,7 +18,8 @@ from gridcast.sources.endpoints import Endpoints
 from gridcast.sources.energidata import answers
 from gridcast.sources.energidata.datasets import AREAS, DANISH, DATASETS, SOURCE, Dataset
 from gridcast.sources.fetched import DOUBTFUL, DUE, Answer, Clock, Fetched
-from gridcast.sources.strictjson import bad_answer, one_line
+from gridcast.sources.oneline import one_line
+from gridcast.sources.strictjson import bad_answer
 from gridcast.sources.wire import Wire
 
 
@@ -27,6 +28,7 @@ class Energidata:
 
     name = source = SOURCE
     variables: tuple[str, ...] = (LOAD,)
+    offers = tuple(dataset.variable for dataset in DATASETS)
 
     def __init__(self, wire: Wire, *, endpoints: Endpoints, clock: Clock) -> None:
         self._wire = wire
@@ -45,12 +47,11 @@ class Energidata:
         """
         area = _area(zone)
         wanted = self.variables if variables is None else tuple(variables)
-        known = [dataset.variable for dataset in DATASETS]
-        unknown = [name for name in wanted if name not in known]
+        unknown = [name for name in wanted if name not in self.offers]
         if unknown or not wanted:
             raise ConfigError(
                 f"{SOURCE} has no {', '.join(unknown) or 'variable without a name'}",
-                remedy=f"its variables are {', '.join(known)}",
+                remedy=f"its variables are {', '.join(self.offers)}",
             )
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ConfigError(
@@ -132,5 +133,5 @@ def _spans(start: datetime, end: datetime, longest: timedelta) -> Iterator[tuple
 
 def _told_to_wait(answer: Answer) -> datetime | None:
     """Until when a refusal in words ("... in 42 seconds ...") asks us to wait; None where it does not say."""
-    found = re.search(rb"\bin ([0-9]{1,5}) second", answer.body[:10_000])
+    found = re.search(rb"\bin ([0-9]{1,5}) second", answer.body[:10_000]) if answer.status >= 400 else None
     return answer.fetched_at + timedelta(seconds=int(found[1])) if found else None

@@ -26,7 +26,8 @@ from gridcast.sources.energidata.datasets import (
     scada_load,
 )
 from gridcast.sources.fetched import DOUBTFUL, Answer, Fetched
-from gridcast.sources.strictjson import bad_answer, document, number, one_line
+from gridcast.sources.oneline import one_line
+from gridcast.sources.strictjson import bad_answer, document, number
 
 FAR_AHEAD = timedelta(minutes=30)
 """With an interval so far in the future the whole answer is in doubt; less may be our own clock's fault."""

@@ -16,6 +16,7 @@ from gridcast.sources.endpoints import Endpoints, on_loopback
 from gridcast.sources.entsoe.account import PROCESSES, Part, asked_for, handed_on, serves
 from gridcast.sources.entsoe.document import DOCUMENT_TYPE, ROWS, Expected, NoData, parse
 from gridcast.sources.fetched import Answer, Clock, Fetched
+from gridcast.sources.hours import whole_hours
 from gridcast.sources.publication import LOAD_LAG
 from gridcast.sources.wire import Limit, Permit, Wire
 
@@ -29,13 +30,22 @@ LONGEST = timedelta(days=365)
 """The service takes a year at most."""
 
 BAN = timedelta(minutes=10)
+ACCEPTED = (200, 400)
+"""What has a body to read: 400 comes with an acknowledgement, which may say that there is no data."""
 PASSING = frozenset({"html", "not xml", "empty", "zip", "gzip", "encoding", "cut short", "not well-formed"})
 """Faults of an answer that is no XML: maintenance pages and the like, worth another attempt."""
 PAUSES = (5.0, 20.0)
 """Seconds before each further attempt."""
 
 _MINUTE = "%Y%m%d%H%M"
-_BANNED = re.compile(rb"banned until '?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z", re.ASCII)
+_BANNED = re.compile(rb"(?i)banned until(?:\W|&apos;|&#39;)*(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_LIMITED = re.compile(rb"(?i)banned until|max allowed requests per minute")
+_WORDS = re.compile(
+    rb"(?i)(?:\xef\xbb\xbf)?\s*(?:<\?xml\b[^>]*>\s*)?"
+    rb"(?:(?!PK[\3\5])[!-;=-~]|<(?:!doctype\s+html|html|head|title|body|center|div|pre|p|h[1-6])\b"
+    rb"|<(?:\w+:)?acknowledgement_marketdocument\b)"
+)
+"""How a web page, a plain text or an acknowledgement begins, and no load document, ZIP or gzip."""
 
 
 class Entsoe:
@@ -54,6 +64,7 @@ class Entsoe:
 
     name = source = "entsoe"
     variables: tuple[str, ...] = (LOAD, TSO_FORECAST)
+    offers = variables
 
     def __init__(
         self, wire: Wire, *, endpoints: Endpoints, clock: Clock, token: SecretStr | None, lag: timedelta = LOAD_LAG
@@ -181,13 +192,19 @@ class Entsoe:
             permit=PERMIT,
             headers={} if in_query else token,
             secret_params=token if in_query else {},
-            accept=(200, 400),
+            accept=ACCEPTED,
             wait_for=banned_until,
+            ban=BAN,
         )
 
 
 def banned_until(answer: Answer) -> datetime | None:
-    """Until when a refusal bans us (UTC): what its text says, else ten minutes as in the service's terms, else None."""
+    """Until when a refusal bans us (UTC): what its text says, else ten minutes as in the service's terms, else None.
+
+    The page that bans may come with an accepted status too; a load document is no ban, whatever it says.
+    """
+    if answer.status in ACCEPTED and not _WORDS.match(answer.body):
+        return None
     told = _BANNED.search(answer.body)
     if told:
         try:
@@ -196,9 +213,7 @@ def banned_until(answer: Answer) -> datetime | None:
             )
         except ValueError:
             return answer.fetched_at + BAN
-    if b"banned until" in answer.body or b"Max allowed requests per minute" in answer.body:
-        return answer.fetched_at + BAN
-    return None
+    return answer.fetched_at + BAN if _LIMITED.search(answer.body) else None
 
 
 def _part(answer: Answer, *, zone: BiddingZone, name: str, start: datetime, end: datetime) -> Part:
@@ -214,16 +229,12 @@ def _part(answer: Answer, *, zone: BiddingZone, name: str, start: datetime, end:
 
 
 def _spans(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    """Whole UTC hours around the period, in pieces of at most a year.
+    """The whole UTC hours of the period, in pieces of at most a year.
 
     >>> [end.year for _, end in _spans(datetime(2019, 6, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))]
     [2020, 2021]
     """
-    begin = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    finish = end.astimezone(UTC)
-    last = finish.replace(minute=0, second=0, microsecond=0)
-    if last < finish:
-        last += timedelta(hours=1)
+    begin, last = whole_hours(start, end)
     spans = []
     while begin < last:
         spans.append((begin, min(begin + LONGEST, last)))

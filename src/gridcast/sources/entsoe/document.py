@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from gridcast.contracts import UTC_TIME
 from gridcast.sources.entsoe import acknowledgement
-from gridcast.sources.entsoe.acknowledgement import REASON, NoData, acknowledged
-from gridcast.sources.entsoe.markup import Grammar, Record, Root, bad, clean, read
+from gridcast.sources.entsoe.acknowledgement import Asked, NoData, acknowledged
+from gridcast.sources.entsoe.markup import Grammar, Markup, Record, Root, bad, read
 from gridcast.sources.entsoe.overlaps import settled
+from gridcast.sources.entsoe.remarks import REASON, STATUS, remarks
 
 __all__ = ["Document", "Expected", "NoData", "parse"]
 
@@ -27,7 +28,7 @@ DOCUMENT_TYPE = "A65"
 ITEMS = {"A16": "6.1.A", "A01": "6.1.B"}
 """Data items of Regulation (EU) 543/2013 by process type: actual total load, day-ahead forecast."""
 
-RESOLUTIONS = {"PT15M": 15, "PT30M": 30, "PT60M": 60}
+RESOLUTIONS = {f"PT{minutes}M": timedelta(minutes=minutes) for minutes in (15, 30, 60)}
 MAX_INTERVALS = 43_000
 """Fifteen months of quarter-hours."""
 LONG_HOLD = 180
@@ -41,15 +42,23 @@ ROWS = pl.Schema({"valid_time": UTC_TIME, "resolution": pl.Duration("us"), "valu
 
 _INTERVAL: Grammar = {"start": None, "end": None}
 _POINT: Grammar = {"position": None, "quantity": None, "Reason": REASON}
-_PERIOD: Grammar = {"timeInterval": _INTERVAL, "resolution": None, "Point": _POINT, "Reason": REASON}
+_PERIOD: Grammar = {
+    "timeInterval": _INTERVAL,
+    "resolution": None,
+    "Point": _POINT,
+    "docStatus": STATUS,
+    "Reason": REASON,
+}
 _SERIES: Grammar = {
     "mRID": None,
     "businessType": None,
     "objectAggregation": None,
+    "inBiddingZone_Domain.mRID": None,
     "outBiddingZone_Domain.mRID": None,
     "quantity_Measure_Unit.name": None,
     "curveType": None,
     "Period": _PERIOD,
+    "docStatus": STATUS,
     "Reason": REASON,
 }
 _HEADER = (
@@ -67,7 +76,8 @@ ROOTS = {
     "GL_MarketDocument": Root(
         "urn:iec62325.351:tc57wg16:451-6:generationloaddocument:",
         "3:0",
-        dict.fromkeys(_HEADER) | {"time_Period.timeInterval": _INTERVAL, "TimeSeries": _SERIES, "Reason": REASON},
+        dict.fromkeys(_HEADER)
+        | {"time_Period.timeInterval": _INTERVAL, "TimeSeries": _SERIES, "docStatus": STATUS, "Reason": REASON},
     ),
     "Acknowledgement_MarketDocument": acknowledgement.ROOT,
 }
@@ -145,13 +155,15 @@ def parse(body: bytes, *, expected: Expected) -> Document | NoData:
     """
     markup = read(body, roots=ROOTS)
     if markup.name == "Acknowledgement_MarketDocument":
-        return acknowledged(markup.record, item=ITEMS[expected.process_type], notes=markup.notes)
+        asked = Asked(ITEMS[expected.process_type], expected.eic, expected.start, expected.end)
+        return acknowledged(markup.record, asked=asked, notes=markup.notes)
     notes = [*markup.notes, *_header(markup.record, expected)]
+    _no_other_quantity(markup)
     spans: list[_Span] = []
     total = 0
     for number, series in enumerate(markup.record.all("TimeSeries"), 1):
         curve = _series(series, expected, place=f"TimeSeries {number}")
-        notes += _reasons(series)
+        notes += remarks(series, place=f"TimeSeries {number}")
         for count, period in enumerate(series.all("Period"), 1):
             place = f"TimeSeries {number}, Period {count}"
             start, minutes, intervals = _period(period, place=place)
@@ -159,7 +171,7 @@ def parse(body: bytes, *, expected: Expected) -> Document | NoData:
             if total > MAX_INTERVALS:
                 raise bad("size", f"more than {MAX_INTERVALS} intervals", place=place)
             spans.append(_points(period, curve, start=start, minutes=minutes, intervals=intervals, place=place))
-            notes += _reasons(period)
+            notes += remarks(period, place=place)
     notes += _repeats(spans)
     rows, found = settled(_rows(spans))
     return _asked(rows, expected, notes=notes + found)
@@ -175,7 +187,7 @@ def _header(document: Record, expected: Expected) -> list[str]:
         raise bad("period", told, place="time_Period")
     if not document.all("TimeSeries"):
         raise bad("no series", "a load document without a TimeSeries")
-    notes = _reasons(document)
+    notes = remarks(document)
     if first > asked[0] or last < asked[1]:
         notes.append(f"The answer is about {_shown(first)} to {_shown(last)} only, a part of what was asked.")
     created = document.texts.get("createdDateTime", "")
@@ -193,6 +205,8 @@ def _series(series: Record, expected: Expected, *, place: str) -> str:
     _must(series, "objectAggregation", "A01", fault="aggregation", place=place)
     _must(series, "outBiddingZone_Domain.mRID", expected.eic, fault="area", place=place)
     _must(series, "outBiddingZone_Domain.mRID@codingScheme", "A01", fault="area", place=place)
+    if series.texts.get("inBiddingZone_Domain.mRID", expected.eic) != expected.eic:
+        _must(series, "inBiddingZone_Domain.mRID", expected.eic, fault="area", place=place)
     _must(series, "quantity_Measure_Unit.name", "MAW", fault="unit", place=place)
     curve = series.texts.get("curveType", "")
     if curve not in ("A01", "A03"):
@@ -206,9 +220,9 @@ def _period(period: Record, *, place: str) -> tuple[int, int, int]:
     """Start and length of the first interval, in minutes, and how many there are."""
     start, end = _interval(period, "timeInterval", place=place)
     name = period.texts.get("resolution", "")
-    minutes = RESOLUTIONS.get(name)
-    if minutes is None:
+    if name not in RESOLUTIONS:
         raise bad("resolution", f"resolution is {name!r}, not one of {', '.join(RESOLUTIONS)}", place=place)
+    minutes = RESOLUTIONS[name] // timedelta(minutes=1)
     if start % minutes:
         raise bad("grid", f"{_shown(start)} is not on the grid of {name}", place=place)
     intervals, rest = divmod(end - start, minutes)
@@ -261,7 +275,16 @@ def _point(point: Record, *, count: int, place: str) -> tuple[int, float]:
     if not _QUANTITY.fullmatch(quantity):
         detail = f"quantity is {quantity!r}, not a decimal number"
         raise bad("quantity", detail, place=f"{place}, position {position}")
+    if any(name.startswith("quantity@") for name in point.texts):
+        raise bad("unknown quantity", "a quantity with an attribute", place=f"{place}, position {position}")
     return int(position), float(quantity)
+
+
+def _no_other_quantity(markup: Markup) -> None:
+    """Refuses what may change the meaning of a quantity: a factor, a unit or another one beside it."""
+    for each in markup.unknown:
+        if each.inside == "Point" and each.name.lower().startswith("quantity"):
+            raise bad("unknown quantity", f"{each.name} is {each.text!r}, which we do not know", place=each.place)
 
 
 def _rows(spans: list[_Span]) -> pl.DataFrame:
@@ -364,9 +387,3 @@ def _minute(when: datetime) -> int:
 
 def _shown(minute: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%MZ")
-
-
-def _reasons(record: Record) -> list[str]:
-    """What the service has to say about sound data."""
-    texts = [clean(reason.texts.get("text", ""), limit=200) for reason in record.all("Reason")]
-    return [f"The service remarks: {text}." for text in dict.fromkeys(texts) if text]

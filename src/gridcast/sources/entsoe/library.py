@@ -17,9 +17,10 @@ from gridcast.errors import BadAnswer, ConfigError, SourceError, Unauthorized
 from gridcast.market.zones import BiddingZone
 from gridcast.sources.endpoints import Endpoints
 from gridcast.sources.entsoe.account import Part, asked_for, handed_on, serves
-from gridcast.sources.entsoe.markup import bad, clean
+from gridcast.sources.entsoe.markup import bad
 from gridcast.sources.entsoe.monthly import rows, table
 from gridcast.sources.fetched import Answer, Clock, Fetched
+from gridcast.sources.oneline import one_line
 from gridcast.sources.publication import LOAD_LAG
 from gridcast.sources.wire import Limit, Permit, Wire
 
@@ -57,6 +58,7 @@ class EntsoeFiles:
     name = "entsoe-files"
     source = "entsoe:files"
     variables: tuple[str, ...] = (LOAD, TSO_FORECAST)
+    offers = variables
 
     def __init__(
         self,
@@ -172,13 +174,10 @@ class EntsoeFiles:
             "password": self._password,
         }
         answer = self._wire.post(self._endpoints.entsoe_login, permit=PERMIT, form=form, keep=False)
-        document = _json(answer, secret=True)
-        token, seconds = document.get("access_token"), document.get("expires_in")
-        if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,20000}", token):
-            raise bad("login", "the answer to the login has no access_token")
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e8:
-            raise bad("login", "the answer to the login does not say when it expires")
-        return SecretStr(token), answer.fetched_at + timedelta(seconds=float(seconds)) - EARLY
+        token, seconds, wrong = _session(answer)
+        if wrong:
+            raise bad("not json" if "JSON" in wrong else "login", wrong)
+        return SecretStr(token), answer.fetched_at + timedelta(seconds=seconds) - EARLY
 
 
 def _listing(folder: str, page: int) -> dict[str, object]:
@@ -208,13 +207,30 @@ def _items(answer: Answer) -> list[str]:
     return [str(name) for name in names]
 
 
-def _json(answer: Answer, *, secret: bool = False) -> dict[str, object]:
-    """A JSON object; of one with a secret in it no word is shown."""
+def _session(answer: Answer) -> tuple[str, float, str]:
+    """The login's token and how many seconds it lasts; or neither, and what is wrong.
+
+    Raised out there, so that no frame of the error holds a token.
+    """
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
-        shown = "" if secret else f": {clean(answer.body[:100].decode('utf-8', 'replace'))}"
-        raise bad("not json", f"it is no JSON{shown}") from None
+        return "", 0.0, "it is no JSON"
+    if not isinstance(document, dict):
+        return "", 0.0, "it is no JSON object"
+    token, seconds = document.get("access_token"), document.get("expires_in")
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,20000}", token):
+        return "", 0.0, "the answer to the login has no access_token"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e8:
+        return "", 0.0, "the answer to the login does not say when it expires"
+    return token, float(seconds), ""
+
+
+def _json(answer: Answer) -> dict[str, object]:
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise bad("not json", f"it is no JSON: {one_line(answer.body[:100].decode('utf-8', 'replace'))}") from None
     if not isinstance(document, dict):
         raise bad("not json", "it is no JSON object")
     return document

@@ -13,6 +13,7 @@ from typing import NoReturn, TypeAlias
 from xml.parsers import expat
 
 from gridcast.errors import BadAnswer
+from gridcast.sources.oneline import one_line
 
 MAX_BYTES = 16 << 20
 """A year of quarter-hours has about 4 MiB."""
@@ -38,7 +39,8 @@ CUT = frozenset(
 REMEDY = "ask again later; if it comes back the same, take another source and tell ENTSO-E's service desk"
 
 Grammar: TypeAlias = "Mapping[str, Grammar | None]"
-"""Child elements by name: None holds text, a grammar holds elements."""
+"""Child elements by name: None holds text, a grammar holds elements; under the name `OWN` text of its own too."""
+OWN = ""
 _Qualified: TypeAlias = "dict[str, tuple[str, _Qualified | None]]"
 
 
@@ -72,28 +74,29 @@ class Root:
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """An element that the grammar does not have: where it stands, inside which element, and what it says."""
+
+    name: str
+    text: str
+    inside: str
+    place: str
+
+
+@dataclass(frozen=True)
 class Markup:
-    """What was read: the root's name, its record, and what was odd."""
+    """What was read: the root's name, its record, what was odd, and the elements that are not known."""
 
     name: str
     record: Record
     notes: tuple[str, ...]
-
-
-def clean(text: str, *, limit: int = 160) -> str:
-    r"""A stranger's text on one line, printable and bounded.
-
-    >>> clean("a\nb\x1b[31m")
-    'a b [31m'
-    """
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: 8 * limit]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    unknown: tuple[Unknown, ...]
 
 
 def bad(fault: str, detail: str, *, place: str = "", remedy: str = REMEDY, **facts: object) -> BadAnswer:
     """The error for an answer that cannot be used; ``place`` is where in the document."""
-    place = clean(place)
-    what = f"ENTSO-E's answer cannot be used ({fault}){f', {place}' * bool(place)}: {clean(detail)}"
+    place = one_line(place, limit=160)
+    what = f"ENTSO-E's answer cannot be used ({fault}){f', {place}' * bool(place)}: {one_line(detail, limit=160)}"
     return BadAnswer(what, remedy=remedy, source="entsoe", fault=fault, place=place, **facts)
 
 
@@ -145,7 +148,7 @@ class _Reader:
         self.known = True
         self.text: list[str] = []
         self.elements = 0
-        self.unknown: list[tuple[str, str]] = []
+        self.unknown: list[Unknown] = []
         self.notes: list[str] = []
         # The declaration cannot choose another encoding than UTF-8, of which ASCII is a part.
         self.parser = expat.ParserCreate("utf-8", " ")
@@ -170,10 +173,11 @@ class _Reader:
             reason = f"{expat.ErrorString(error.code)} in line {error.lineno}, column {error.offset}"
             raise self.bad(fault, reason) from None
         if self.unknown:
-            told = {clean(name, limit=60): clean(text, limit=40) for name, text in reversed(self.unknown)}
+            first = reversed(self.unknown)
+            told = {one_line(each.name, limit=60): one_line(each.text, limit=40) for each in first}
             shown = ", ".join(f"{name} = {text!r}" for name, text in reversed(told.items()))
             self.notes.append(f"The answer has elements that we do not know: {shown}.")
-        return Markup(self.name, self.root, tuple(self.notes))
+        return Markup(self.name, self.root, tuple(self.notes), tuple(self.unknown))
 
     def place(self) -> str:
         """Where the reader is, as ``TimeSeries 1, Period 2, Point 17``."""
@@ -219,7 +223,7 @@ class _Reader:
         if len(text) > MAX_TEXT:
             raise self.bad("size", f"the text of {self.leaf} is longer than {MAX_TEXT} characters")
         if not self.known:
-            self.unknown.append((self.leaf, text))
+            self.unknown.append(Unknown(self.leaf, text, self.path[-1][0], self.place()))
             if len(self.unknown) > MAX_UNKNOWN:
                 raise self.bad("structure", f"more than {MAX_UNKNOWN} elements that we do not know, like {self.leaf}")
             self.known = True
@@ -230,11 +234,14 @@ class _Reader:
         self.leaf = None
 
     def blank(self) -> None:
-        """Refuses text between elements."""
+        """Refuses text between elements, unless the element may have one of its own."""
         text = "".join(self.text)
         self.text.clear()
-        if not text.isspace():
+        if text.isspace():
+            return
+        if OWN not in self.grammar or OWN in self.record.texts:
             raise self.bad("structure", f"text between elements: {text[:200].strip()}")
+        self.record.texts[OWN] = text.strip()
 
     def open_root(self, tag: str) -> None:
         namespace, _, name = tag.rpartition(" ")
@@ -244,7 +251,7 @@ class _Reader:
         if not namespace.startswith(root.namespace):
             raise bad("namespace", f"{name} is of {namespace or 'no namespace'}")
         if namespace != root.namespace + root.version:
-            self.notes.append(f"The answer is of another version of the format: {clean(namespace)}.")
+            self.notes.append(f"The answer is of another version of the format: {one_line(namespace, limit=160)}.")
         self.name = name
         self.path.append((name, {}, Record()))
         self.grammar = _qualified(root.grammar, namespace)
@@ -266,6 +273,6 @@ def _local(tag: str) -> str:
 
 def _qualified(grammar: Grammar, namespace: str) -> _Qualified:
     return {
-        f"{namespace} {name}": (name, None if inner is None else _qualified(inner, namespace))
+        f"{namespace} {name}" if name else OWN: (name, None if inner is None else _qualified(inner, namespace))
         for name, inner in grammar.items()
     }

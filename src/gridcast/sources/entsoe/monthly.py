@@ -8,12 +8,12 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
 from gridcast.contracts import TSO_FORECAST, UTC_TIME
-from gridcast.sources.entsoe.document import CEILING_MW, ROWS
+from gridcast.sources.entsoe.document import CEILING_MW, RESOLUTIONS, ROWS
 from gridcast.sources.entsoe.markup import bad
 from gridcast.sources.entsoe.overlaps import settled
 
@@ -26,7 +26,6 @@ TIME, UPDATED, VALUE = "DateTime(UTC)", "UpdateTime(UTC)", "TotalLoad[MW]"
 COLUMNS = (TIME, "ResolutionCode", "AreaCode", "AreaTypeCode", VALUE, UPDATED)
 AREA_TYPES = ("BZN", "CTA", "CTY")
 """The same series may stand for the bidding zone, the control area and the country: the first of them counts."""
-RESOLUTIONS = {"PT15M": timedelta(minutes=15), "PT30M": timedelta(minutes=30), "PT60M": timedelta(hours=1)}
 
 _STAMP = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z?$"
 _NUMBER = r"^-?\d{1,9}(\.\d{1,15})?$"
@@ -89,10 +88,7 @@ def rows(
     unknown = parsed.filter(pl.col("resolution").is_null())
     if unknown.height:
         raise bad("resolution", f"ResolutionCode is {unknown['code'][0]!r}", place=f"area {eic}")
-    off = parsed.filter(
-        pl.col("valid_time").dt.truncate(pl.col("code").replace({"PT15M": "15m", "PT30M": "30m", "PT60M": "1h"}))
-        != pl.col("valid_time")
-    )
+    off = parsed.filter(pl.col("valid_time").dt.timestamp("us") % pl.col("resolution").dt.total_microseconds() != 0)
     if off.height:
         raise bad("grid", f"{off['valid_time'][0]} is not on the grid of {off['code'][0]}", place=f"area {eic}")
     found, notes = _one_kind(parsed)

@@ -52,6 +52,7 @@ class OpenMeteo:
     """
 
     name = source = SOURCE
+    offers = (*VARIABLES, *(name + OBSERVED for name in VARIABLES))
 
     def __init__(
         self,
@@ -205,7 +206,7 @@ def told_to_wait(answer: Answer) -> datetime | None:
     now = answer.fetched_at.astimezone(UTC)
     minute = now.replace(second=0, microsecond=0)
     day = minute.replace(hour=0, minute=0)
-    text = answer.body[:10_000].lower()
+    text = answer.body[:10_000].lower() if answer.status >= 400 else b""
     if b"too many concurrent requests" in text:
         return now + timedelta(seconds=5)
     if b"api request limit exceeded" not in text:

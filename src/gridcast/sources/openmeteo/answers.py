@@ -16,6 +16,7 @@ from gridcast.errors import Refused
 from gridcast.market.days import HOUR, Times, instant
 from gridcast.market.zones import BiddingZone
 from gridcast.sources.fetched import DOUBTFUL, DUE, Answer, Fetched
+from gridcast.sources.oneline import one_line
 from gridcast.sources.openmeteo.models import (
     MODELS,
     REANALYSIS,
@@ -27,7 +28,7 @@ from gridcast.sources.openmeteo.models import (
     previous_out,
 )
 from gridcast.sources.openmeteo.requests import PREVIOUS, Api
-from gridcast.sources.strictjson import bad_answer, document, number, one_line
+from gridcast.sources.strictjson import bad_answer, document, number
 
 SOURCE = "openmeteo"
 EARTH_KM = 6371.0

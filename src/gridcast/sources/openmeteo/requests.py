@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from zoneinfo import ZoneInfo
@@ -16,10 +16,10 @@ from gridcast.errors import ConfigError
 from gridcast.market.days import delivery_window
 from gridcast.market.zones import BiddingZone
 from gridcast.sources.fetched import DUE
+from gridcast.sources.hours import HOUR, hour_of, whole_hours
 from gridcast.sources.openmeteo.models import REANALYSIS, Model, known_run
 from gridcast.sources.wire import Limit
 
-HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PREVIOUS = "_previous_day"
 
@@ -154,7 +154,7 @@ def plan(
         raise ConfigError(f"{zone.code} has no weather points", remedy=f"{remedy} weather_points", zone=zone.code)
     forecast = tuple(name for name in variables if not name.endswith(OBSERVED))
     observed = tuple(name.removesuffix(OBSERVED) for name in variables if name.endswith(OBSERVED))
-    first, last, hour = _floor(start), _floor(end + HOUR - timedelta(microseconds=1)), _floor(now)
+    (first, last), hour = whole_hours(start, end), hour_of(now)
     found: list[Request] = []
     notes: list[str] = []
     if forecast and first < hour:
@@ -231,7 +231,3 @@ def _split(request: Request, *, points: int) -> Iterator[Request]:
     while start < request.end:
         yield replace(request, first=start, end=min(start + step, request.end))
         start += step
-
-
-def _floor(when: datetime) -> datetime:
-    return when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

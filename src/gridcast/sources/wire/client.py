@@ -18,7 +18,7 @@ from gridcast.sources.fetched import Answer, Clock
 from gridcast.sources.wire.bucket import Bucket, Permit
 from gridcast.sources.wire.exchange import Exchange, Reply, Request
 from gridcast.sources.wire.kept import Kept
-from gridcast.sources.wire.reading import first_words, redirect_host, retry_after
+from gridcast.sources.wire.reading import LONGEST_BAN, first_words, redirect_host, retry_after
 
 RETRIED = frozenset((408, 425, 429))
 """What is asked again beside every 5xx; the first two say that the server gave up on us, the third is a limit."""
@@ -29,8 +29,8 @@ FINAL = frozenset(("too large", "coding", "certificate"))
 MOST_ATTEMPTS = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-LONGEST_BAN = timedelta(days=1)
-"""However long a provider bans us, after so long it is asked again."""
+MOST_HINTLESS = 3
+"""So many refusals for too many requests (429) in a row that say not how long are taken for the provider's ban."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Wire:
         secret_params: Mapping[str, SecretStr] = {},
         accept: Collection[int] = (200,),
         wait_for: Callable[[Answer], datetime | None] | None = None,
+        ban: timedelta | None = None,
     ) -> Answer:
         """The provider's answer, its status one of ``accept`` and its body not empty.
 
@@ -100,7 +101,10 @@ class Wire:
             permit: what the request costs.
             headers: sent beside our own.
             accept: the statuses that are an answer.
-            wait_for: reads out of a refusal until when its body bans us (UTC), if it does.
+            wait_for: reads out of an answer of any status until when its body bans us (UTC), if it does; an answer
+                that does is none, though its status be accepted.
+            ban: how long the provider bans whoever asks too often: so long nothing is asked under this permit once it
+                has refused three times in a row (429) without saying for how long.
 
         Raises:
             Unreachable: nothing but failures.
@@ -111,7 +115,7 @@ class Wire:
             ConfigError: the address is not a provider's, or a header or parameter cannot be sent.
         """
         request = Request("GET", url, params=params, headers=headers, secret_params=secret_params)
-        return self._ask(request, permit=permit, accept=accept, wait_for=wait_for, keep=True)
+        return self._ask(request, permit=permit, accept=accept, wait_for=wait_for, ban=ban, keep=True)
 
     def post(
         self,
@@ -131,7 +135,7 @@ class Wire:
             ConfigError: as `get` does.
         """
         request = Request("POST", url, headers=headers, form=form, json=json)
-        return self._ask(request, permit=permit, accept=accept, wait_for=None, keep=keep)
+        return self._ask(request, permit=permit, accept=accept, wait_for=None, ban=None, keep=keep)
 
     def close(self) -> None:
         """Closes what is open."""
@@ -152,10 +156,11 @@ class Wire:
         permit: Permit,
         accept: Collection[int],
         wait_for: Callable[[Answer], datetime | None] | None,
+        ban: timedelta | None,
         keep: bool,
     ) -> Answer:
         check(request.url)
-        budget, patience, said = self._budget, self._patience, ""
+        budget, patience, said, hintless = self._budget, self._patience, "", 0
         for attempt in range(1, MOST_ATTEMPTS + 1):
             facts = {"source": self.source, "url": request.url, "attempts": attempt - 1}
             patience -= self._wait(permit, patience=patience, facts=facts | {"said": said})
@@ -163,18 +168,25 @@ class Wire:
             budget -= reply.seconds
             facts |= {"attempts": attempt, "status": reply.status or None}
             answer = self._answer(request, reply)
-            said = first_words(answer)
+            said = first_words(answer) if keep or answer.status >= 400 else ""
             facts["said"] = said
-            if keep and self._kept is not None and answer.body and not reply.fault:
-                self._kept.keep(answer, accepted=answer.status in accept)
-            if answer.status in accept and answer.body and not reply.fault:
+            whole = bool(answer.body) and not reply.fault
+            until = self._told(answer, wait_for, accept=accept)
+            usable = whole and until is None and answer.status in accept
+            if keep and self._kept is not None and whole:
+                self._kept.keep(answer, accepted=usable)
+            if usable:
                 return answer
-            until = self._told(answer, wait_for)
+            now = self._clock.now()
+            told = until is not None and until > now
+            limited = answer.status == 429 or (until is not None and answer.status in accept)
+            hintless = hintless + 1 if limited and not told else 0
+            if ban is not None and hintless >= MOST_HINTLESS:
+                until, told = now + ban, True
             if until is None:
                 self._refuse(answer, fault=reply.fault, accept=accept, facts=facts)
             else:
                 self._bucket.block(permit.name, until=until)
-            told = until is not None and until > self._clock.now()
             longest = 0.0 if told else min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
             pause = self._pauses.uniform(0, longest)
             budget -= pause
@@ -215,13 +227,14 @@ class Wire:
             sha256=hashlib.sha256(reply.body).hexdigest(),
         )
 
-    def _told(self, answer: Answer, wait_for: Callable[[Answer], datetime | None] | None) -> datetime | None:
+    def _told(
+        self, answer: Answer, wait_for: Callable[[Answer], datetime | None] | None, *, accept: Collection[int]
+    ) -> datetime | None:
         """Until when the provider wants to be left alone, if it says so."""
-        if answer.status < 400:
-            return None
         now = self._clock.now()
         until = wait_for(answer) if wait_for else None
-        if until is None and (answer.status in RETRIED or answer.status >= 500):
+        refused = answer.status not in accept and (answer.status in RETRIED or answer.status >= 500)
+        if until is None and refused:
             until = retry_after(answer.headers, now=now)
         return until and min(until, now + LONGEST_BAN)
 

@@ -62,7 +62,7 @@ class Reply:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     fault: str = ""
     seconds: float = 0.0
 

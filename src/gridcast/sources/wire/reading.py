@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from gridcast.sources.fetched import Answer
+from gridcast.sources.oneline import one_line
 
-LONGEST_RETRY_AFTER = timedelta(hours=1)
-"""A header that asks for more is either a slip or will say so again after an hour."""
+LONGEST_BAN = timedelta(days=1)
+"""However long a provider wants to be left alone, after so long it is asked again."""
 
-MOST_WORDS = 200
 READ_FOR_WORDS = 8192
 
 
@@ -21,21 +21,18 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> datetime | None
     """Until when ``Retry-After`` (RFC 9110, 10.2.3) wants us to wait; None where it says nothing that makes sense.
 
     A date is taken relative to the answer's own ``Date`` where there is one, so that a server's wrong clock does no
-    harm.
+    harm. Of several headers, which come joined by commas, the longest wait counts; none is longer than `LONGEST_BAN`.
 
     >>> retry_after({"retry-after": "120"}, now=datetime(2026, 11, 22, tzinfo=UTC))
     datetime.datetime(2026, 11, 22, 0, 2, tzinfo=datetime.timezone.utc)
+    >>> retry_after({"retry-after": "60, 120"}, now=datetime(2026, 11, 22, tzinfo=UTC))
+    datetime.datetime(2026, 11, 22, 0, 2, tzinfo=datetime.timezone.utc)
     >>> retry_after({"retry-after": "soon"}, now=datetime(2026, 11, 22, tzinfo=UTC))
     """
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
-        digits = value.split(".")[0].lstrip("0")
-        wait = LONGEST_RETRY_AFTER if len(digits) > 9 else timedelta(seconds=float(value))
-    elif (date := _date(value)) is not None:
-        wait = date - (_date(headers.get("date", "")) or now)
-    else:
-        return None
-    return now + min(max(wait, timedelta(0)), LONGEST_RETRY_AFTER)
+    made = _date(headers.get("date", "")) or now
+    told = [_wait(part.strip(), made=made) for part in _PART.findall(headers.get("retry-after", ""))]
+    waits = [wait for wait in told if wait is not None]
+    return now + min(max(*waits, timedelta(0)), LONGEST_BAN) if waits else None
 
 
 def redirect_host(answer: Answer) -> str:
@@ -44,7 +41,7 @@ def redirect_host(answer: Answer) -> str:
         host = urlsplit(answer.headers.get("location", "")).hostname
     except ValueError:
         host = None
-    return _clean(host)[:MOST_WORDS] if host else "another path of its own"
+    return one_line(host) if host else "another path of its own"
 
 
 def first_words(answer: Answer) -> str:
@@ -56,12 +53,20 @@ def first_words(answer: Answer) -> str:
         return ""
     text = head.decode(encoding, errors="replace")
     text = re.sub(r"(?is)<(script|style|head)\b.*?(</\1\s*>|$)", " ", text)
-    return _clean(re.sub(r"<[^<>]*>", " ", text))[:MOST_WORDS].rstrip()
+    return one_line(re.sub(r"<[^<>]*>", " ", text))
 
 
-def _clean(text: str) -> str:
-    """One line of printable characters; no escape sequence and no mark that turns the direction of writing."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+_PART = re.compile(r"(?i)\s*(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,[^,]+|[^,]+")
+"""One of the values of a header: a date has a comma of its own, after the day of the week."""
+
+
+def _wait(value: str, *, made: datetime) -> timedelta | None:
+    """How long a number of seconds or a date asks to wait from when the answer was made; None for neither."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
+        digits = value.split(".", maxsplit=1)[0].lstrip("0")
+        return LONGEST_BAN if len(digits) > 9 else timedelta(seconds=float(value))
+    date = _date(value)
+    return None if date is None else date - made
 
 
 def _date(text: str) -> datetime | None:

@@ -66,7 +66,9 @@ class Veil:
             plain = secret.get_secret_value()
             scheme, _, credentials = plain.partition(" ")
             for value in (plain, credentials) if scheme.lower() in ("basic", "bearer") else (plain,):
-                forms = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], html.escape(value)}
+                escaped = {quote(value), quote(value, safe=""), quote_plus(value)}
+                forms = {value, *escaped, json.dumps(value)[1:-1], html.escape(value)}
+                forms |= {turned for form in forms if not form.isascii() for turned in (form.upper(), form.lower())}
                 yield from sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
 
 
