@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         return self._of_providers / "permits.db"
 
     @property
+    def mixed(self) -> bool:
+        """Whether the home has answers of a simulator where the providers are real, or the other way round."""
+        other = self.home / ("raw" if self.simulator else "simulated/raw")
+        return other.is_dir() and any(other.iterdir())
+
+    @property
     def _of_providers(self) -> Path:
         return self.home / "simulated" if self.simulator else self.home
 

@@ -11,7 +11,10 @@ import pytest
 from gridcast import simulate
 from gridcast.market.days import instant
 from gridcast.market.zones import zone
+from gridcast.pipeline import Account
+from gridcast.pipeline.clock import SystemClock
 from gridcast.store.database import Store
+from scripted import Scripted
 
 NOW = datetime(2024, 5, 2, 8, tzinfo=UTC)
 START, END = datetime(2024, 4, 24, 22, tzinfo=UTC), datetime(2024, 5, 2, 22, tzinfo=UTC)
@@ -256,3 +259,63 @@ def test_the_data_report_shows_the_days_and_names_the_gaps(grid, gridcast, tmp_p
     text = page.read_text()
     assert "partial" in text
     assert "complete" in text
+
+
+def test_a_simulator_that_is_none_is_one_line_and_the_machines_own_clock_is_no_fault(gridcast):
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"
+    with Scripted(page) as server:
+        ended = gridcast("ingest", "--zone", "DK_1", "--source", "energidata", "--simulator", server.url)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "is no grid simulator: start one: gridcast simulate" in ended.err
+    with simulate.running(simulate.World(), clock=SystemClock(), limits=False) as url:
+        assert gridcast("doctor", "--simulator", url).code == 0
+
+
+def test_a_source_without_its_token_is_said_to_be_left_out_before_anybody_is_asked(gridcast, monkeypatch):
+    nothing = Account("DK_1", "energidata", 0, 0, (), 0, 0, 0, None, None)
+    seen = []
+
+    def asked(_, sources, **__):
+        seen.extend(each.name for each in sources)
+        return nothing
+
+    monkeypatch.setattr("gridcast.pipeline.ingest_live", asked)
+    ended = gridcast("ingest", "--zone", "DK_1", *DAYS, "--json")
+    assert seen == ["energidata"]
+    why = "ENTSO-E answers nobody without a token: set ENTSOE_API_KEY"
+    assert ended.err.startswith(f"gridcast: note: entsoe is not asked: {why}")
+    assert ended.document["failed"]["entsoe"].startswith(why)
+
+
+def test_kept_answers_are_read_again_without_a_token(gridcast):
+    for source in ("entsoe", "entsoe-files"):
+        ended = gridcast("ingest", "--zone", "DK_1", "--source", source, "--again")
+        assert ended.code == 1
+        assert "no raw answer about DK_1 is kept" in ended.err
+
+
+def bad(gridcast) -> list[dict[str, str]]:
+    ended = gridcast("doctor", "--json")
+    assert ended.code == 1
+    return [each for each in ended.document["findings"] if each["state"] == "bad"]
+
+
+def test_the_doctor_says_once_how_a_damaged_store_is_replaced(gridcast, home):
+    gridcast("ingest", "--zone", "DK_1", "--source", "demo", "--start", "2026-01-01", "--end", "2026-03-01")
+    store = home / "gridcast.db"
+    pages = store.read_bytes()
+    for damaged in (pages[:8192] + bytes([255]) * (len(pages) - 8192), b"no database" * 999):
+        for rest in home.glob("gridcast.db?*"):
+            rest.unlink()
+        store.write_bytes(damaged)
+        (found,) = bad(gridcast)
+        assert found["subject"] == "store"
+        assert f"move {store}* away" in found["remedy"]
+        assert "gridcast restore --file BACKUP" in found["remedy"]
+
+
+def test_the_doctor_sees_permits_and_kept_answers_that_are_none(gridcast, home):
+    home.mkdir()
+    (home / "permits.db").write_bytes(b"no database" * 999)
+    (home / "raw").write_bytes(b"")
+    assert [each["subject"] for each in bad(gridcast)] == ["permits", "raw answers"]

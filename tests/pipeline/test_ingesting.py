@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -127,3 +127,33 @@ def test_what_came_out_during_an_outage_counts_as_known_from_its_end(desk: Desk)
     assert late["published_at_basis"].unique().to_list() == ["observed"]
     assert late["published_at"].to_list() == late["fetched_at"].to_list()
     assert desk.store.lags("DK_1", variable=LOAD, source="entsoe").is_empty()
+
+
+def test_weather_that_is_asked_for_again_in_the_same_run_is_the_same_to_the_bit(desk: Desk) -> None:
+    names = ["temperature_2m", "relative_humidity_2m", "shortwave_radiation"]
+    desk.ingest("openmeteo", variables=names)
+    desk.clock.set(NOW + timedelta(minutes=70))
+    again = desk.ingest("openmeteo", variables=names)
+    assert again.received > 0
+    assert again.revised == 0
+
+
+def test_what_is_simulated_and_what_is_real_do_not_meet_in_one_home(desk: Desk) -> None:
+    desk.ingest("energidata")
+    real = settings.load().model_copy(update={"home": desk.home, "simulator": None})
+    with (
+        pytest.raises(ConfigError, match="holds simulated data") as refused,
+        pipeline.providers(["energidata"], settings=real, clock=desk.clock),
+    ):
+        pass
+    assert "GRIDCAST_HOME" in refused.value.remedy
+    (desk.home / "simulated").rename(desk.home / "apart")
+    (desk.home / "apart" / "raw").rename(desk.home / "raw")
+    with pytest.raises(ConfigError, match="holds real data"):
+        desk.ingest("energidata")
+
+
+def test_an_end_before_what_is_new_asks_for_a_start(desk: Desk) -> None:
+    desk.ingest("entsoe")
+    with pytest.raises(ConfigError, match="what is new begins"):
+        pipeline.window(desk.store, zone=DK_1, now=NOW, start=None, end=date(2024, 4, 1))

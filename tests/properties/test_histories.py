@@ -124,7 +124,11 @@ def doubted(draw: st.DrawFn) -> list[Event]:
     came = draw(fetches())
     later = 30 * MINUTE * draw(st.integers(0, 8))
     rows = [row | {"fetched_at": row["fetched_at"] + later} for row in came.rows if draw(st.booleans())]
-    return [came, Doubt(rows)] if draw(st.booleans()) else [Doubt(rows), came]
+    story: list[Event] = [came, Doubt(rows)] if draw(st.booleans()) else [Doubt(rows), came]
+    if draw(st.booleans()):  # they come once more, and nothing is said against them
+        again = later + 30 * MINUTE * draw(st.integers(-1, 2))
+        story.append(Fetch([row | {"fetched_at": row["fetched_at"] + again} for row in came.rows], []))
+    return story
 
 
 INSTANTS = st.integers(-2, 22).map(lambda half: START + 30 * MINUTE * half)

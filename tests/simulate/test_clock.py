@@ -13,6 +13,8 @@ import pytest
 from gridcast.errors import ConfigError, Unreachable
 from gridcast.pipeline.clock import SystemClock
 from gridcast.simulate import RemoteClock, VirtualClock, World, running
+from gridcast.sources.endpoints import Endpoints
+from scripted import Delay, Scripted
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -194,3 +196,61 @@ def test_a_server_that_stops_wakes_its_sleepers():
     thread.join(5)
     remote.close()
     assert len(caught) == 1
+
+
+def http(status, body):
+    head = f"HTTP/1.1 {status} So\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        http(200, b"<html>router</html>"),
+        http(200, b"[]"),
+        http(200, b"[" * 9000),
+        http(200, b'{"now": 5}'),
+        http(200, b'{"now": "2024-01-01T00:00:00"}'),
+        http(200, b'{"now": "0001-01-01T00:00:00+14:00"}'),
+        http(404, b"\xff\xfe"),
+        http(409, b"taken"),
+    ],
+)
+def test_what_is_no_simulator_is_called_so(said):
+    with Scripted(said) as server, pytest.raises(ConfigError, match="is no grid simulator: start one") as caught:
+        RemoteClock(server.url, "me")
+    assert not caught.value.facts.get("own")
+
+
+def test_a_port_that_says_nothing_is_given_up_and_a_long_sleep_is_not(monkeypatch):
+    monkeypatch.setattr("gridcast.simulate.clock.PROMPT", 0.2)
+    with Scripted(Delay(30)) as server, pytest.raises(Unreachable):
+        RemoteClock(server.url, "me")
+    clock = VirtualClock(START)
+    clock.join("witness")
+    with running(World(), clock=clock) as url, RemoteClock(url, "me") as remote:
+        timer = threading.Timer(0.6, clock.leave, ["witness"])
+        timer.start()
+        remote.sleep(60)
+        timer.join()
+        assert remote.now() == START + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://localhost:8765", "has a name"),
+        ("http://127.0.0.1", "names no port"),
+        ("http://127.0.0.1:99999", "none of 1 to 65535"),
+        ("http://127.0.0.1:8765/foo", "more than a host and a port"),
+        ("http://user:secret@127.0.0.1:8765", "more than a host and a port"),
+        ("http://[::1", "is no URL"),
+        ("127.0.0.1:8765", "no plain http URL"),
+        ("http://10.0.0.1:80", "not on this machine"),
+    ],
+)
+def test_an_address_where_no_simulator_can_be_is_told_why(url, why):
+    for use in (Endpoints.simulated, lambda url: RemoteClock(url, "me")):
+        with pytest.raises(ConfigError, match=why) as caught:
+            use(url)
+        assert "secret" not in str(caught.value)

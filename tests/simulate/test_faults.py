@@ -354,3 +354,8 @@ def test_a_client_that_hangs_on_to_silence_does_not_keep_the_server_from_closing
         before = time.monotonic()
     assert time.monotonic() - before < 2
     connection.close()
+
+
+def test_an_unknown_fault_is_pointed_to_the_list_on_the_command_line():
+    with pytest.raises(ConfigError, match="simulate --faults list"):
+        Faults(["nope"])

@@ -356,5 +356,5 @@ def test_a_reported_lag_counts_whatever_we_saw(store: Store) -> None:
 
 def test_an_interval_that_is_divided_later_has_one_lag(store: Store) -> None:
     store.put(load(4.0, fetched_at=DUE - HOUR), looks=[look(DUE - HOUR)])
-    store.put(quarters(1.0, 2.0, 3.0, 4.0), looks=[look(START + 48 * HOUR)])
+    store.put(quarters(1.0, 2.0, 3.0, 4.0, fetched_at=DUE), looks=[look(DUE)])
     assert store.lags("X", variable=LOAD, source="a").select("valid_time", "lag").rows() == [(START, HOUR)]

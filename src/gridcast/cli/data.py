@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ import typer
 
 from gridcast.cli import options
 from gridcast.cli.app import app
-from gridcast.errors import ConfigError
+from gridcast.errors import ConfigError, Unauthorized
 
 FILES = (options.SourceName.TABULAR, options.SourceName.DEMO)
 
@@ -82,7 +84,16 @@ def ingest(
         raise ConfigError("--variables names none", remedy="name some, or leave it out")
     found, clock = options.live_settings(simulator)
     names = pipeline.source_order(where) if source == options.SourceName.AUTO else (source.value,)
-    with options.open_store(to_fill=True) as store, pipeline.providers(names, settings=found, clock=clock) as sources:
+    absent: dict[str, str] = {}
+
+    def left_out(why: Unauthorized) -> None:
+        absent[str(why.facts["source"])] = str(why)
+        print(f"gridcast: note: {why.facts['source']} is not asked: {why}", file=sys.stderr)
+
+    with (
+        options.open_store(to_fill=True) as store,
+        pipeline.providers(names, settings=found, clock=clock, asked=not again, left_out=left_out) as sources,
+    ):
         if watch:
             seen: list[pipeline.Poll] = []
 
@@ -108,12 +119,10 @@ def ingest(
             )
         else:
             begin, finish = pipeline.window(store, zone=where, now=clock.now(), start=first, end=last)
-            show.account(
-                pipeline.ingest_live(
-                    store, sources, zone=where, start=begin, end=finish, clock=clock, variables=wanted
-                ),
-                as_json=as_json,
+            made = pipeline.ingest_live(
+                store, sources, zone=where, start=begin, end=finish, clock=clock, variables=wanted
             )
+            show.account(replace(made, failed={**absent, **made.failed}), as_json=as_json)
 
 
 @app.command()

@@ -27,6 +27,10 @@ LEAST_SPACE = 1 << 30
 """Bytes that should be free in the home."""
 
 
+DAMAGED = ("file is not a database", "disk image is malformed")
+"""What SQLite says of a file that is no sound database."""
+
+
 class State(StrEnum):
     """How a finding is meant."""
 
@@ -54,7 +58,7 @@ def examine(settings: Settings, *, clock: Clock, online: bool) -> Iterator[Findi
     yield from _keys(settings)
     yield from _stored(settings, now=clock.now())
     yield from _models(settings)
-    yield from _kept(settings)
+    yield from _kept(settings, clock=clock)
     if online:
         for name in LIVE:
             yield _asked(name, settings=settings, clock=clock)
@@ -86,17 +90,28 @@ def _stored(settings: Settings, *, now: datetime) -> Iterator[Finding]:
     if "database_url" not in settings.model_fields_set and not (settings.home / "gridcast.db").exists():
         yield Finding("store", State.NOTICE, "empty", "gridcast ingest")
         return
+    wrong: list[str] = []
     try:
         with Store(url) as store:
             wrong = store.check()
             if wrong:
-                yield Finding("store", State.BAD, "; ".join(wrong), "restore the last backup: gridcast restore FILE")
+                yield Finding("store", State.BAD, "; ".join(wrong), _to_restore(url))
             else:
                 yield Finding("store", State.GOOD, "sound")
             for code in store.zones():
                 yield _zone(store, code, now=now)
     except GridcastError as error:
-        yield Finding("store", State.BAD, error.what, error.remedy)
+        if not wrong:
+            damaged = any(sign in error.what for sign in DAMAGED)
+            yield Finding("store", State.BAD, error.what, _to_restore(url) if damaged else error.remedy)
+
+
+def _to_restore(url: str) -> str:
+    """What to do about a damaged database: a backup is restored only into an empty one."""
+    if not url.startswith("sqlite:///"):
+        return "empty the database, then restore the last backup: gridcast restore --file BACKUP"
+    path = url.removeprefix("sqlite:///")
+    return f"move {path}* away, then restore the last backup: gridcast restore --file BACKUP"
 
 
 def _zone(store: Store, code: str, *, now: datetime) -> Finding:
@@ -134,10 +149,19 @@ def _models(settings: Settings) -> Iterator[Finding]:
                 yield Finding(f"{code} {task} champion", State.BAD, error.what, error.remedy)
 
 
-def _kept(settings: Settings) -> Iterator[Finding]:
-    from gridcast.sources.wire import Kept
+def _kept(settings: Settings, *, clock: Clock) -> Iterator[Finding]:
+    from gridcast.sources.wire import Bucket, Kept
 
+    if fault := Bucket(settings.permits_file, clock=clock).fault():
+        yield Finding(
+            "permits",
+            State.BAD,
+            f"{settings.permits_file} cannot be used ({fault})",
+            "delete it, once nobody is fetching; the next fetch makes it anew",
+        )
     if not settings.raw_dir.is_dir():
+        if settings.raw_dir.exists():
+            yield Finding("raw answers", State.BAD, f"{settings.raw_dir} is no folder", "move it away")
         return
     wrong = Kept(settings.raw_dir).verify()
     if wrong:

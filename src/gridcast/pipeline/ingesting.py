@@ -98,6 +98,8 @@ def window(
     if start is None:
         known = store.coverage(zone.code, LOAD).last
         start = (min(known, now) - SECOND_LOOK if known else now - FIRST_FETCH).astimezone(zone.market_zone).date()
+        if end is not None and end <= start:
+            raise ConfigError(f"what is new begins at {start}, after --end {end}", remedy="give --start too")
     if end is None:
         end = max(today, start) + AHEAD
     return tuple(at_wall_clock(day, time(0), tz=zone.local_tz) for day in (start, end))  # type: ignore[return-value]
@@ -193,9 +195,8 @@ def _judged(store: Store, fetched: Fetched, *, zone: BiddingZone, variable: str)
     known = store.observations([zone.code], variables=[variable], start=before)
     history = known.join(rows, on="valid_time", how="anti")
     found = quality.judge(rows, zone=zone, variable=variable, start=start, end=end, history=history, now=until)
-    same_source = known.join(rows, on="source", how="semi")
-    if hours := quality.moved(rows, same_source):
-        what = f"shifted clock: the whole answer is what was fetched before, moved by {hours:+d} h"
+    if hours := quality.moved(rows, known, tz=zone.local_tz):
+        what = f"shifted clock: all of the answer is {hours:+d} h off what was fetched before"
         verdict = quality.Verdict.SHIFTED_CLOCK.value
         days = found.days.with_columns(verdict=pl.lit(verdict), verdicts=pl.lit([verdict]), detail=pl.lit(what))
         return quality.Judgement(days.cast(quality.DAYS), rows.with_columns(reason=pl.lit(what)))

@@ -16,8 +16,13 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from gridcast.errors import ConfigError, Unreachable
-from gridcast.sources.endpoints import on_loopback
+from gridcast.sources.endpoints import simulator_at
+from gridcast.sources.oneline import one_line
 
+PROMPT = 10.0
+"""Real seconds within which the clock answers whoever does not sleep."""
+
+_LONGEST_ANSWER = 1 << 16
 _GLANCE = 0.05
 """Real seconds after which a sleeper's connection is looked at again."""
 
@@ -110,15 +115,14 @@ class RemoteClock:
     sleep on. Each keeps a connection of its own, and whoever dies leaves with it.
 
     Raises:
-        ConfigError: the simulator is not on this machine, or its clock is the machine's own.
+        ConfigError: there is no simulator at the address, or its clock is the machine's own (fact ``own``).
         Unreachable: it does not answer, there or in any method.
     """
 
     def __init__(self, url: str, who: str) -> None:
-        if not on_loopback(url):
-            raise ConfigError(f"the simulator {url!r} is not on this machine", remedy="give http://127.0.0.1:PORT")
+        self._url = simulator_at(url)
         parts = urlsplit(url)
-        self._address = (str(parts.hostname), int(parts.port or 80))
+        self._address = (str(parts.hostname), parts.port)
         self._who = who
         self._owner = threading.get_ident()
         self._own = threading.local()
@@ -130,7 +134,7 @@ class RemoteClock:
 
     def sleep(self, seconds: float) -> None:
         """Sleep until the simulated time has come so far."""
-        self._ask("POST", {"sleep": max(0.0, seconds), "who": self._name()})
+        self._ask("POST", {"sleep": max(0.0, seconds), "who": self._name()}, patient=True)
 
     def close(self) -> None:
         """Leave, so that the others' time goes on without this thread."""
@@ -149,15 +153,18 @@ class RemoteClock:
         thread = threading.get_ident()
         return self._who if thread == self._owner else f"{self._who}/{thread}"
 
-    def _ask(self, method: str, words: dict[str, object] | None = None) -> datetime:
+    def _ask(self, method: str, words: dict[str, object] | None = None, *, patient: bool = False) -> datetime:
         if not hasattr(self._own, "connection"):
             self._own.connection = _Line(*self._address)
         connection: _Line = self._own.connection
+        connection.timeout = None if patient else PROMPT
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
         body = json.dumps(words) if words else None
         try:
             connection.request(method, "/simulator/clock", body=body)
             answer = connection.getresponse()
-            text = answer.read()
+            text = answer.read(_LONGEST_ANSWER)
         except (OSError, HTTPException) as error:
             self.close()
             raise Unreachable(
@@ -165,6 +172,31 @@ class RemoteClock:
             ) from error
         if answer.status >= 500:
             raise Unreachable("the simulator's clock has stopped", remedy="start the simulator again")
-        if answer.status != 200:
-            raise ConfigError(f"the simulator's clock says {text.decode()!r}", remedy="start it with a virtual clock")
-        return datetime.fromisoformat(json.loads(text)["now"])
+        said = _read(text)
+        if answer.status == 200 and (now := _instant(said.get("now"))) is not None:
+            return now
+        self.close()
+        if answer.status in (400, 409) and "error" in said:
+            raise ConfigError(
+                f"the simulator's clock says {one_line(said['error'])!r}",
+                remedy="start it with a virtual clock",
+                own=answer.status == 409,
+            )
+        raise ConfigError(f"{self._url} is no grid simulator", remedy="start one: gridcast simulate")
+
+
+def _read(text: bytes) -> dict[str, object]:
+    """The JSON object that an answer is; empty for anything else."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _instant(text: object) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(str(text))
+        return None if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

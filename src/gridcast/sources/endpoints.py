@@ -52,16 +52,12 @@ class Endpoints:
         """Every provider at a grid simulator, e.g. ``http://127.0.0.1:8765``.
 
         Raises:
-            ConfigError: the simulator is not on this machine.
+            ConfigError: no simulator can be there.
 
         >>> Endpoints.simulated("http://127.0.0.1:8765/").energidata
         'http://127.0.0.1:8765/energidata'
         """
-        if not on_loopback(url):
-            raise ConfigError(
-                f"the simulator {url!r} is not on this machine", remedy="give its address as http://127.0.0.1:PORT"
-            )
-        base = url.rstrip("/")
+        base = simulator_at(url)
         paths = {"entsoe": "entsoe/api", "entsoe_login": "entsoe/login", "entsoe_files": "entsoe/files"}
         return cls(
             **{
@@ -69,6 +65,42 @@ class Endpoints:
                 for field in fields(cls)
             }
         )
+
+
+def simulator_at(url: str) -> str:
+    """The address of a grid simulator, without a slash at its end.
+
+    Raises:
+        ConfigError: no simulator can be there, and why.
+
+    >>> simulator_at("http://127.0.0.1:8765/")
+    'http://127.0.0.1:8765'
+    """
+    if fault := _no_simulator(url):
+        shown = "" if set("@?#") & set(url) else f" {url!r}"  # there may be a password in it
+        raise ConfigError(f"the simulator's address{shown} {fault}", remedy="give it as http://127.0.0.1:PORT")
+    return url.rstrip("/")
+
+
+def _no_simulator(url: str) -> str:
+    """What is wrong with the address of a simulator; empty where nothing is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is no URL"
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    faults = {
+        "is no plain http URL": parts.scheme != "http" or not parts.hostname,
+        "has a name, which may lead elsewhere": parts.hostname == "localhost",
+        "names no port": port is None,
+        "names a port that is none of 1 to 65535": port == 0,
+        "says more than a host and a port": bool(parts.path.strip("/") or set("@?#") & set(url)),
+        "is not on this machine": not on_loopback(url),
+    }
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def on_loopback(url: str) -> bool:

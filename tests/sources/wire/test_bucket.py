@@ -173,3 +173,16 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
         bucket.take(Permit("grid", (Limit(1, 1, 1),)), patience=0)
     assert str(path) in str(caught.value)
     assert caught.value.__context__ is None
+
+
+def test_what_is_given_back_can_be_had_again_unless_another_was_handed_out_since(bucket, clock):
+    once = Permit("grid", (Limit(1, 60, 1),))
+    start = clock.now()
+    bucket.give_back(bucket.take(once, patience=0))
+    late = bucket.take(once, patience=0)
+    clock.sleep(61)
+    bucket.take(once, patience=0)
+    bucket.give_back(late)
+    with pytest.raises(RateLimited):
+        bucket.take(once, patience=59)
+    assert clock.now() - start == timedelta(seconds=61)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 import pytest
 
-from gridcast.errors import RateLimited
-from scripted import FREE, Scripted, answer
+from gridcast.errors import RateLimited, Unauthorized, Unreachable
+from gridcast.sources.wire import Limit, Permit
+from scripted import FREE, Reset, Scripted, answer
 
 BODY = b"<load>3080</load>"
 GOOD = answer(200, BODY, content_type="text/xml")
@@ -147,3 +149,50 @@ def test_a_limit_that_stays_is_asked_a_few_times_and_stands_for_every_process(wi
             wire(patience=60.0).get(server.url, params={}, permit=FREE)
         assert len(server.requests) == 5
     assert caught.value.until - clock.now() == timedelta(minutes=10)
+
+
+ONE_A_MINUTE = Permit("grid", (Limit(1, 60, 1),))
+
+
+def test_a_request_that_never_left_costs_nothing(wire, clock, bucket, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for url, fault in ((nobody, "refused"), ("https://api.energidataservice.dk", "no such host")):
+        began = clock.now()
+        with pytest.raises(Unreachable) as caught:
+            wire(budget=180.0).get(url, params={}, permit=ONE_A_MINUTE)
+        assert (caught.value.fault, caught.value.attempts) == (fault, 10)
+        assert clock.now() - began < timedelta(seconds=180)
+    bucket.take(ONE_A_MINUTE, patience=0)
+
+
+def test_a_request_that_was_cut_off_is_spent(wire, clock):
+    began = clock.now()
+    with Scripted(Reset(), GOOD) as server:
+        wire().get(server.url, params={}, permit=ONE_A_MINUTE)
+    assert clock.now() - began >= timedelta(seconds=60)
+
+
+def test_a_limit_says_until_when_it_lasts_and_names_no_option_that_is_none(wire, clock):
+    with Scripted(answer(429, b"no", retry_after="7200")) as server, pytest.raises(RateLimited) as caught:
+        wire().get(server.url, params={}, permit=FREE)
+    assert f"{caught.value.until:%Y-%m-%d %H:%M:%S} UTC" in str(caught.value)
+    assert "patience" not in str(caught.value)
+    other = Permit("another", FREE.limits)
+    with Scripted(answer(429, b"no")) as server, pytest.raises(RateLimited) as caught:
+        wire(budget=200.0).get(server.url, params={}, permit=other)
+    assert f"after {caught.value.until:%Y-%m-%d %H:%M:%S} UTC" in caught.value.remedy
+
+
+def test_of_an_acknowledgement_the_reason_is_shown(wire):
+    text = b"""<?xml version="1.0"?><Acknowledgement_MarketDocument xmlns="urn:x"><mRID>b0e7-17</mRID>
+    <sender_MarketParticipant.mRID codingScheme="A01">10X1001A1001A450</sender_MarketParticipant.mRID>
+    <Reason><code>999</code><text>No token, no &lt;data&gt;.</text></Reason></Acknowledgement_MarketDocument>"""
+    with Scripted(answer(401, text, content_type="text/xml")) as server, pytest.raises(Unauthorized) as caught:
+        wire().get(server.url, params={}, permit=FREE)
+    assert caught.value.reason == "No token, no <data>."

@@ -103,7 +103,7 @@ class Faults:
 def _known(name: str) -> str:
     if name not in FAULTS:
         like = difflib.get_close_matches(name, FAULTS, n=3)
-        remedy = f"did you mean {', '.join(like)}?" if like else "GET /simulator/faults lists them"
+        remedy = f"did you mean {', '.join(like)}?" if like else "`gridcast simulate --faults list` lists them"
         raise ConfigError(f"there is no fault {name!r}", remedy=remedy, fault=name)
     return name
 

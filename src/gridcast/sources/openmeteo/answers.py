@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -193,8 +194,7 @@ def _column_rows(
     rows = pl.DataFrame(
         {
             "valid_time": start,
-            # NaN at one point makes the mean NaN: the others are not weighted anew.
-            "value": np.array([point.weight for point in zone.weather_points]) @ hours,
+            "value": _mean(hours, zone=zone),
             "published_at": out,
             "odd": odd.any(axis=0),
         }
@@ -209,6 +209,15 @@ def _column_rows(
         published_at_basis=pl.lit(basis),
         reason=pl.when("odd").then(pl.lit(bounds)),
     )
+
+
+def _mean(hours: Floats, *, zone: BiddingZone) -> Floats:
+    """The mean over the zone's points [P, N] by their weights; NaN where one point has none.
+
+    Summed point by point: a product of matrices rounds by how many hours it has, and the same hour asked for again
+    would be another number.
+    """
+    return reduce(np.add, (point.weight * each for point, each in zip(zone.weather_points, hours, strict=True)))
 
 
 def _published(answer: Answer, request: Asked, *, lead: int, published: Publication | None) -> tuple[Times, str]:

@@ -95,6 +95,14 @@ class Permit:
         return math.ceil(self.cost)
 
 
+@dataclass(frozen=True)
+class Grant:
+    """A permit that was handed out: what of each limit was spent, as (span, until before, until after)."""
+
+    name: str
+    spent: tuple[tuple[int, int, int], ...]
+
+
 class Bucket:
     """Permits handed out to all processes that name the same file.
 
@@ -114,7 +122,7 @@ class Bucket:
         self._path = path
         self._clock = clock
 
-    def take(self, permit: Permit, *, patience: float) -> None:
+    def take(self, permit: Permit, *, patience: float) -> Grant:
         """Waits until one request may be made, at most ``patience`` seconds in all.
 
         Raises:
@@ -128,7 +136,7 @@ class Bucket:
                     remedy="ask for less in one request",
                 )
         left = math.floor(patience * SECOND)
-        while wait := self._claim(permit):
+        while not isinstance(wait := self._claim(permit), Grant):
             if wait > left:
                 until = self._clock.now() + timedelta(microseconds=wait)
                 raise RateLimited(
@@ -140,6 +148,15 @@ class Bucket:
             nap = min(wait, LONGEST_NAP)
             left -= nap
             self._clock.sleep(nap / SECOND)
+        return wait
+
+    def give_back(self, grant: Grant) -> None:
+        """As if it had never been handed out, for a request that never left; spent it stays once another one was."""
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE spent SET until = ? WHERE name = ? AND span = ? AND until = ?",
+                [(before, grant.name, span, after) for span, before, after in grant.spent],
+            )
 
     def block(self, name: str, *, until: datetime) -> None:
         """Nobody is served under this name until then; a longer block that stands already stays.
@@ -155,21 +172,23 @@ class Bucket:
             if end > now:
                 database.execute("INSERT OR REPLACE INTO blocked VALUES (?, ?, ?)", (name, now, end))
 
-    def _claim(self, permit: Permit) -> int:
-        """Microseconds until it is worth asking again; 0 if the permit is granted, and written down."""
+    def _claim(self, permit: Permit) -> int | Grant:
+        """The permit, written down, or the microseconds until it is worth asking again."""
         with self._transaction() as database:
             now = _micros(self._clock.now())
             free_at = self._blocked_until(database, permit.name, now=now)
             granted = []
             for limit in permit.limits:
                 at_once = limit.tokens * limit.interval
-                spent_until = max(now, self._spent_until(database, permit.name, span=limit.span, most=now + at_once))
-                spent_until += permit.tokens * limit.interval
-                free_at = max(free_at, spent_until - at_once)
-                granted.append((permit.name, limit.span, spent_until))
-            if free_at <= now:
-                database.executemany("INSERT OR REPLACE INTO spent VALUES (?, ?, ?)", granted)
-            return max(0, free_at - now)
+                before = self._spent_until(database, permit.name, span=limit.span, most=now + at_once)
+                after = max(now, before) + permit.tokens * limit.interval
+                free_at = max(free_at, after - at_once)
+                granted.append((limit.span, before, after))
+            if free_at > now:
+                return free_at - now
+            rows = [(permit.name, span, after) for span, _, after in granted]
+            database.executemany("INSERT OR REPLACE INTO spent VALUES (?, ?, ?)", rows)
+            return Grant(permit.name, tuple(granted))
 
     def _spent_until(self, database: sqlite3.Connection, name: str, *, span: int, most: int) -> int:
         row = database.execute("SELECT until FROM spent WHERE name = ? AND span = ?", (name, span)).fetchone()
@@ -190,6 +209,17 @@ class Bucket:
             until -= since - now
             database.execute("UPDATE blocked SET since = ?, until = ? WHERE name = ?", (now, until, name))
         return int(until)
+
+    def fault(self) -> str:
+        """Why the file cannot be used; empty where it is sound, or not there yet. Changes nothing."""
+        if not self._path.exists():
+            return ""
+        try:
+            with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+                said = database.execute("PRAGMA integrity_check").fetchone()[0]
+        except sqlite3.Error as error:
+            return str(error)
+        return "" if said == "ok" else str(said)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

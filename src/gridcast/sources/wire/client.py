@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from gridcast.errors import BadAnswer, ConfigError, RateLimited, Refused, SourceError, Unauthorized, Unreachable
 from gridcast.sources.endpoints import check
 from gridcast.sources.fetched import Answer, Clock
-from gridcast.sources.wire.bucket import Bucket, Permit
+from gridcast.sources.wire.bucket import Bucket, Grant, Permit
 from gridcast.sources.wire.exchange import Exchange, Reply, Request
 from gridcast.sources.wire.kept import Kept
 from gridcast.sources.wire.reading import LONGEST_BAN, first_words, redirect_host, retry_after
@@ -163,8 +163,11 @@ class Wire:
         budget, patience, said, hintless = self._budget, self._patience, "", 0
         for attempt in range(1, MOST_ATTEMPTS + 1):
             facts = {"source": self.source, "url": request.url, "attempts": attempt - 1}
-            patience -= self._wait(permit, patience=patience, facts=facts | {"said": said})
+            grant, waited = self._granted(permit, patience=patience, facts=facts | {"said": said})
+            patience -= waited
             reply = self._exchange.send(request, seconds=budget, accept=accept)
+            if not reply.connected:
+                self._bucket.give_back(grant)
             budget -= reply.seconds
             facts |= {"attempts": attempt, "status": reply.status or None}
             answer = self._answer(request, reply)
@@ -198,22 +201,21 @@ class Wire:
                 self._clock.sleep(pause)
         raise self._exhausted(reply, until=until, facts=facts)
 
-    def _wait(self, permit: Permit, *, patience: float, facts: dict[str, object]) -> float:
+    def _granted(self, permit: Permit, *, patience: float, facts: dict[str, object]) -> tuple[Grant, float]:
         """Waits for the permit; how many seconds it took."""
         began = self._clock.now()
-        until = None
         try:
-            self._bucket.take(permit, patience=patience)
+            grant = self._bucket.take(permit, patience=patience)
         except RateLimited as refusal:
             until = refusal.until
-        if until is not None:
-            raise RateLimited(
-                f"{self.source} may be asked again at {until:%Y-%m-%d %H:%M:%S} UTC, later than we may wait",
-                remedy="run it again then, or allow it more patience",
-                until=until,
-                **facts,
-            )
-        return max(0.0, (self._clock.now() - began).total_seconds())
+        else:
+            return grant, max(0.0, (self._clock.now() - began).total_seconds())
+        raise RateLimited(
+            f"{self.source} may be asked again at {until:%Y-%m-%d %H:%M:%S} UTC, later than we may wait",
+            remedy="run it again then",
+            until=until,
+            **facts,
+        )
 
     def _answer(self, request: Request, reply: Reply) -> Answer:
         return Answer(
@@ -293,10 +295,12 @@ class Wire:
         attempts = f"{facts['attempts']} attempts" if facts["attempts"] != 1 else "one attempt"
         where = f"{self.source} at {facts['url']}"
         if reply.status == 429 or until is not None:
+            until = until or self._clock.now() + timedelta(seconds=LONGEST_PAUSE)
             return RateLimited(
                 f"{where} kept limiting us in {attempts}",
-                remedy="run it again later, and see that nothing else uses the same key or address",
-                until=until or self._clock.now() + timedelta(seconds=LONGEST_PAUSE),
+                remedy=f"run it again after {until:%Y-%m-%d %H:%M:%S} UTC, and see that nothing else uses the same key "
+                "or address",
+                until=until,
                 **facts,
             )
         said = f": {facts['said']}" if facts["said"] else ""

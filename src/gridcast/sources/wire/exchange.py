@@ -57,7 +57,7 @@ class Reply:
     """What came back, no secret in it.
 
     ``status`` is 0 where there was no answer; ``fault`` is empty for an answer that came whole, or where the status
-    alone says enough; ``seconds`` is how long it took.
+    alone says enough; ``seconds`` is how long it took. Where not ``connected``, the server knows of no request.
     """
 
     status: int = 0
@@ -65,6 +65,7 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     fault: str = ""
     seconds: float = 0.0
+    connected: bool = True
 
 
 class Exchange:
@@ -87,10 +88,10 @@ class Exchange:
 
     def send(self, request: Request, *, seconds: float, accept: Collection[int]) -> Reply:
         """What came back within so many seconds."""
-        from gridcast.sources.wire.network import fault_of
+        from gridcast.sources.wire.network import Unconnected, fault_of
 
         began = monotonic()
-        status, headers, pieces, fault = 0, {}, [], ""
+        status, headers, pieces, fault, connected = 0, {}, [], "", True
         with silence():
             try:
                 sent = _opened(request, deadline=began + seconds)
@@ -108,7 +109,7 @@ class Exchange:
             except Broken as error:
                 fault = error.fault
             except Exception as error:
-                fault = fault_of(error)
+                fault, connected = fault_of(error), not isinstance(error, Unconnected)
             del sent
         veil, body = Veil(request.secrets()), b"".join(pieces)
         if status and status not in accept:
@@ -120,6 +121,7 @@ class Exchange:
             body=b"" if fault else veil.content(body),
             fault=fault,
             seconds=monotonic() - began,
+            connected=connected,
         )
 
     def _pieces(self, answer: httpx.Response, *, whole: bool) -> Iterator[bytes]:

@@ -23,6 +23,10 @@ LONGEST_CONNECT = 10.0
 """Seconds that one address may take to accept a connection."""
 
 
+class Unconnected(httpcore.ConnectError):
+    """No connection came about, so nothing was asked; the cause says why."""
+
+
 class Sockets(httpcore.NetworkBackend):
     """Plain sockets whose time-outs are instants of the monotonic clock.
 
@@ -43,19 +47,26 @@ class Sockets(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first of the host's addresses that accepts one."""
+        """A connection to the first of the host's addresses that accepts one.
+
+        Raises:
+            Unconnected: none does, or there is none.
+        """
         refusal: Exception = httpcore.ConnectError("no address")
-        for address in _addresses(host, port, deadline=timeout):
-            seconds = min(LONGEST_CONNECT, _left(timeout, otherwise=httpcore.ConnectTimeout))
-            try:
-                stream = self._plain.connect_tcp(
-                    address, port, timeout=seconds, local_address=local_address, socket_options=socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                refusal = error
-            else:
-                return Stream(stream, silence=self._silence)
-        raise refusal
+        try:
+            for address in _addresses(host, port, deadline=timeout):
+                seconds = min(LONGEST_CONNECT, _left(timeout, otherwise=httpcore.ConnectTimeout))
+                try:
+                    stream = self._plain.connect_tcp(
+                        address, port, timeout=seconds, local_address=local_address, socket_options=socket_options
+                    )
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                    refusal = error
+                else:
+                    return Stream(stream, silence=self._silence)
+            raise refusal
+        except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            raise Unconnected from error
 
 
 class Stream(httpcore.NetworkStream):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
+from xml.sax.saxutils import unescape
 
 from gridcast.sources.fetched import Answer
 from gridcast.sources.oneline import one_line
@@ -45,16 +46,24 @@ def redirect_host(answer: Answer) -> str:
 
 
 def first_words(answer: Answer) -> str:
-    """The beginning of a body as one line of plain text, markup left out; empty for a body that is no text."""
+    """The beginning of a body as one line of plain text, markup left out; empty for a body that is no text.
+
+    Of an acknowledgement of ENTSO-E it is the reasons given.
+    """
     head = answer.body[:READ_FOR_WORDS]
     marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
     encoding = next((name for mark, name in marks.items() if head.startswith(mark)), "utf-8")
     if encoding == "utf-8" and b"\0" in head:
         return ""
     text = head.decode(encoding, errors="replace")
+    if "Acknowledgement_MarketDocument" in text and (reasons := _REASON.findall(text)):
+        text = "; ".join(unescape(reason) for reason in reasons)
+        return one_line(text)
     text = re.sub(r"(?is)<(script|style|head)\b.*?(</\1\s*>|$)", " ", text)
     return one_line(re.sub(r"<[^<>]*>", " ", text))
 
+
+_REASON = re.compile(r"<(?:\w+:)?text>\s*([^<]*?)\s*</")
 
 _PART = re.compile(r"(?i)\s*(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,[^,]+|[^,]+")
 """One of the values of a header: a date has a comma of its own, after the day of the week."""
