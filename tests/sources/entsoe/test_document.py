@@ -286,14 +286,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_answer_of_any_size_takes_a_second(name):
+def test_no_answer_of_any_size_is_an_untyped_error_or_takes_more_than_linear_time(name, record_property):
     began = time.process_time()
     with pytest.raises(GridcastError):
         parse(HOSTILE[name], expected=sound().expected)
     seconds = time.process_time() - began
 
-    print(f"{name}: {seconds:.3f} s")
-    assert seconds < 1
+    record_property("slowest_seconds", seconds)
+    assert seconds < 10  # they take a tenth to half a second, and what is quadratic takes minutes
 
 
 def test_a_year_of_quarter_hours_is_read_whole_and_fifteen_months_are_too_many():
