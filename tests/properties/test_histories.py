@@ -32,7 +32,8 @@ ZONE = BiddingZone("X", "X", "DK", "Europe/Copenhagen", "Europe/Copenhagen", sou
 MINUTE, HOUR, TICK = timedelta(minutes=1), timedelta(hours=1), timedelta(microseconds=1)
 WEATHER = "temperature_2m"
 STEP = np.timedelta64(60 * 60_000_000, "us")
-EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60
+SAMPLE = os.environ.get("HYPOTHESIS_PROFILE") != "long"
+EXAMPLES = 60 if SAMPLE else 1000
 
 Row = dict[str, Any]
 
@@ -344,7 +345,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
 ) -> None:
     tried = 0
 
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=EXAMPLES, derandomize=SAMPLE)
     @given(history=histories(EVENTS))
     def any_history(history: list[Event]) -> None:
         nonlocal tried
@@ -355,7 +356,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
     record_property("histories", tried)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, derandomize=SAMPLE)
 @given(history=histories(st.one_of(EVENTS, released(), released())))
 def test_every_forecast_can_be_replayed_whatever_is_set_aside_and_released(history: list[Event]) -> None:
     replays: dict[datetime, Snapshot] = {}
@@ -473,7 +474,7 @@ def polls(draw: st.DrawFn) -> list[Fetch]:
     return made
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, derandomize=SAMPLE)
 @given(made=polls(), order=st.randoms(use_true_random=False))
 def test_polls_are_dated_alike_one_by_one_together_and_in_pieces(made: list[Fetch], order: Random) -> None:
     """A fetch may come in pieces with its look first; looks without rows in any order; several fetches in one put."""
