@@ -49,12 +49,12 @@ def moved(rows: pl.DataFrame, known: pl.DataFrame, *, tz: str) -> int:
     """
     before = known.sort("published_at").unique(["valid_time", "resolution", "source"], keep="last")
     off = {hours: _contradiction(rows, before, hours=hours) for hours in (0, *SHIFTS)}
-    share, least = REMAINING, CONTRADICTION
+    share = REMAINING
     if off[0] is None:
         off = {hours: _unlike(rows, before, tz=tz, hours=hours) for hours in (0, *SHIFTS)}
         share = UNLIKE_WEEK if _span(rows) >= timedelta(days=7) else UNLIKE
     there = {hours: size for hours, size in off.items() if size is not None}
-    if there.get(0, 0.0) < least:
+    if there.get(0, 0.0) < CONTRADICTION:
         return 0
     best = min(there, key=there.__getitem__)
     return best if there[best] < share * there[0] else 0
