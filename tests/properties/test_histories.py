@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from random import Random
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,22 +24,12 @@ from gridcast.errors import StoreError
 from gridcast.market.days import instant
 from gridcast.market.zones import BiddingZone
 from gridcast.store.database import Store
-from gridcast.store.vintages import WATCHED, Look
+from gridcast.store.vintages import Look
+from slow_store import HOUR, HOURS, MINUTE, START, TICK, WEATHER, Fetch, Row, SlowStore, slow_answer
 
-START = datetime(2026, 3, 28, 22, tzinfo=UTC)
 ZONE = BiddingZone("X", "X", "DK", "Europe/Copenhagen", "Europe/Copenhagen", sources=("best", "second"))
-MINUTE, HOUR, TICK = timedelta(minutes=1), timedelta(hours=1), timedelta(microseconds=1)
-HOURS, WEATHER = 3, "temperature_2m"
 STEP = np.timedelta64(60 * 60_000_000, "us")
 EXAMPLES = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 60
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Fetch:
-    rows: list[Row]
-    looks: list[Look]
 
 
 @dataclass(frozen=True)
@@ -154,176 +143,6 @@ def histories(events: st.SearchStrategy[list[Event]]) -> st.SearchStrategy[list[
     return st.lists(events, max_size=7).map(lambda parts: [event for part in parts for event in part])
 
 
-class SlowStore:
-    """The rule of `gridcast.store.vintages.news`, row by row."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.looks: list[tuple[Look, datetime]] = []
-        """With the instant of the last answer; a look that failed was over at once."""
-        self.aside: list[Row] = []
-
-    def doubt(self, rows: list[Row]) -> None:
-        """Sets rows aside that are not in quarantine yet."""
-        for row in rows:
-            if not any(same_value(row, old, "published_at", "published_at_basis", "resolution") for old in self.aside):
-                self.aside.append(row)
-
-    def usable(self) -> list[Row]:
-        """The vintages whose value is not in quarantine."""
-        return [row for row in self.rows if not any(same_value(row, old) for old in self.aside)]
-
-    def contradicts(self, fetch: Fetch) -> bool:
-        """Whether a value that has a publication of its own was fetched at the same instant with another value."""
-        return any(
-            row["published_at_basis"] == "reported"
-            and old["published_at"] == row["published_at"]
-            and old["fetched_at"] == row["fetched_at"]
-            and content(old) != content(row)
-            for row in fetch.rows
-            for old in self.same(row)
-        )
-
-    def put(self, fetch: Fetch) -> None:
-        brought = {
-            look: [row["fetched_at"] for row in fetch.rows if look.answered and covers(look, row)]
-            for look in fetch.looks
-        }
-        self.looks += [(look, max([at for at in brought[look] if at >= look.at], default=look.at)) for look in brought]
-        chains: dict[datetime, list[Row]] = {}
-        for row in sorted(fetch.rows, key=lambda row: row["published_at"]):
-            chains.setdefault(row["valid_time"], []).append(row)
-        added: list[Row] = []
-        for chain in chains.values():
-            one = chain[0]
-            if one["variable"] == WEATHER:
-                added += self.of_runs(chain, self.same(one))
-            else:
-                added += self.of_word(one) if one["published_at_basis"] == "reported" else self.of_one(one)
-        self.rows += added
-        self.aside = [
-            old
-            for old in self.aside
-            if not any(same_value(row, old) and row["fetched_at"] > old["fetched_at"] for row in fetch.rows)
-        ]
-
-    def same(self, row: Row) -> list[Row]:
-        """The stored vintages of a row's value."""
-        return [
-            old for old in self.rows if all(old[name] == row[name] for name in ("variable", "valid_time", "source"))
-        ]
-
-    def beside(self, row: Row) -> list[Row]:
-        """The stored vintages of the hour that a row is a part of, where it overlaps one of them."""
-        hour = [
-            old
-            for old in self.rows
-            if (old["variable"], old["source"]) == (row["variable"], row["source"])
-            and (old["valid_time"] - START) // HOUR == (row["valid_time"] - START) // HOUR
-        ]
-        return hour if HOUR in [old["resolution"] for old in [*hour, row]] else []
-
-    def of_one(self, row: Row) -> list[Row]:
-        """A variable that is published once and then revised."""
-        seen, assumed = row["fetched_at"], row["published_at"]
-        stored = self.same(row) or self.beside(row)
-        if stored:
-            newest = max(stored, key=lambda old: (old["published_at"], old["fetched_at"]))
-            again = newest["valid_time"] == row["valid_time"] and content(row) == content(newest)
-            if (again and self.same(row)) or seen <= newest["fetched_at"]:
-                return []
-            return [dated(row, max(seen, newest["published_at"] + TICK))]
-        looks = [(look, over) for look, over in self.looks if covers(look, row)]
-        absent = any(look.answered and assumed <= look.at and over < seen for look, over in looks)
-        watched = any(assumed - WATCHED < look.at <= assumed and look.at < seen for look, _ in looks)
-        early = seen < assumed
-        return [dated(row, seen) if early or absent or watched else row | {"run": assumed}]
-
-    def of_word(self, row: Row) -> list[Row]:
-        """A value that says itself when it was published."""
-        same = self.same(row)
-        if not any(old["published_at"] == row["published_at"] for old in same):
-            return [row | {"run": row["published_at"]}]
-        newest = max(same, key=lambda old: old["published_at"])
-        own = max(
-            (old for old in same if old["run"] == row["published_at"]), key=lambda old: old["published_at"], default=row
-        )
-        if content(row) in (content(newest), content(own)) or row["fetched_at"] <= newest["fetched_at"]:
-            return []
-        return [dated(row, max(row["fetched_at"], newest["published_at"] + TICK))]
-
-    def of_runs(self, chain: list[Row], same: list[Row]) -> list[Row]:
-        """Weather forecasts: each assumed publication is a run."""
-        again = [row for row in chain if any(old["run"] == row["published_at"] for old in same)]
-        added: list[Row] = []
-        if again:
-            row = again[-1]
-            newest = max(same, key=lambda old: old["published_at"])
-            own = max((old for old in same if old["run"] == row["published_at"]), key=lambda old: old["published_at"])
-            if content(row) not in (content(newest), content(own)) and row["fetched_at"] > newest["fetched_at"]:
-                added.append(dated(row, max(row["fetched_at"], newest["published_at"] + TICK)))
-        for turn, row in enumerate(row for row in chain if row not in again):
-            earlier = [old["published_at"] for old in same if old["published_at"] <= row["published_at"]]
-            after = max(earlier) + TICK if earlier else row["fetched_at"]
-            if row["fetched_at"] < row["published_at"]:
-                fresh = dated(row, max(row["fetched_at"], after) + turn * TICK)
-            elif row["published_at"] in earlier:
-                fresh = row | {"run": row["published_at"], "published_at": after}
-            else:
-                fresh = row | {"run": row["published_at"]}
-            added = [old for old in added if old["published_at"] != fresh["published_at"]] + [fresh]
-        return added
-
-
-def same_value(row: Row, other: Row, *more: str) -> bool:
-    return all(row[name] == other[name] for name in ("variable", "valid_time", "source", "value", *more))
-
-
-def covers(look: Look, row: Row) -> bool:
-    asked = (look.variable, look.source) == (row["variable"], row["source"])
-    return asked and look.start <= row["valid_time"] < look.end
-
-
-def content(row: Row) -> tuple[object, object]:
-    return row["value"], row["resolution"]
-
-
-def dated(row: Row, published_at: datetime) -> Row:
-    basis = "observed" if published_at <= row["fetched_at"] + timedelta(milliseconds=1) else "assumed"
-    return row | {"run": row["published_at"], "published_at": published_at, "published_at_basis": basis}
-
-
-def slow_answer(rows: list[Row], *, hour: int, issued: datetime) -> float:
-    """The load of an hour as known at an instant: of the best source that has any, its latest."""
-    begin = START + hour * HOUR
-    for source in ("best:files", "second"):
-        own = [
-            row for row in rows if (row["variable"], row["source"]) == (LOAD, source) and row["published_at"] <= issued
-        ]
-        found = [
-            (row["published_at"], 1, row["value"])
-            for row in own
-            if (row["valid_time"], row["resolution"]) == (begin, HOUR)
-        ]
-        parts = [
-            max(
-                (
-                    (row["published_at"], row["value"])
-                    for row in own
-                    if (row["valid_time"], row["resolution"]) == (begin + n * 15 * MINUTE, 15 * MINUTE)
-                ),
-                default=None,
-            )
-            for n in range(4)
-        ]
-        if all(parts):
-            there = [part for part in parts if part]
-            found.append((max(part[0] for part in there), 0, sum(part[1] for part in there) / 4))
-        if found:
-            return max(found)[2]
-    return float("nan")
-
-
 def answers(made: Snapshot, issued: datetime) -> list[float]:
     times = np.array([instant(START + hour * HOUR) for hour in range(HOURS)])
     return made.known(LOAD, times, issue_time=instant(issued)).tolist()
@@ -344,7 +163,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
 ) -> None:
     tried = 0
 
-    @settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
+    @settings(max_examples=EXAMPLES)
     @given(history=histories(EVENTS))
     def any_history(history: list[Event]) -> None:
         nonlocal tried
@@ -355,7 +174,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
     record_property("histories", tried)
 
 
-@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
+@settings(max_examples=EXAMPLES)
 @given(history=histories(st.one_of(EVENTS, released(), released())))
 def test_every_forecast_can_be_replayed_whatever_is_set_aside_and_released(history: list[Event]) -> None:
     replays: dict[datetime, Snapshot] = {}
@@ -452,6 +271,13 @@ def test_the_slow_twin_can_tell_right_from_wrong() -> None:
         assert np.isnan(slow_answer(slow.rows, hour=0, issued=START + expected * HOUR - TICK))
 
 
+def test_a_report_of_an_instant_at_which_another_value_was_seen_replaces_it_when_it_is_fetched() -> None:
+    plain: Row = {"zone": "X", "variable": LOAD, "valid_time": START, "resolution": 15 * MINUTE, "source": "best:files"}
+    seen = {"published_at": START + 2 * HOUR, "published_at_basis": "assumed", "fetched_at": START + HOUR}
+    told = {"published_at": START + HOUR, "published_at_basis": "reported", "fetched_at": START + 5 * HOUR}
+    check([Fetch([plain | seen | {"value": 1.0}], []), Fetch([plain | told | {"value": 2.0}], [])])
+
+
 @st.composite
 def polls(draw: st.DrawFn) -> list[Fetch]:
     """Polls of one source one after the other: each interval comes with one of them, whole or in quarters."""
@@ -470,7 +296,7 @@ def polls(draw: st.DrawFn) -> list[Fetch]:
     return made
 
 
-@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
+@settings(max_examples=EXAMPLES)
 @given(made=polls(), order=st.randoms(use_true_random=False))
 def test_polls_are_dated_alike_one_by_one_together_and_in_pieces(made: list[Fetch], order: Random) -> None:
     """A fetch may come in pieces with its look first; looks without rows in any order; several fetches in one put."""

@@ -216,9 +216,11 @@ def test_the_word_of_a_person_is_kept(store: Store) -> None:
     store.put(load(1.0))
     store.quarantine(doubtful(1.0, fetched_at=at(30)))
     store.release("X", at=at(40))
-    assert store.quarantine(doubtful(1.0, fetched_at=at(41))) == 0
+    again, other = doubtful(1.0, fetched_at=at(41)), doubtful(1.0, reason="flat", fetched_at=at(42))
+    assert store.acquitted(pl.concat([again, other])).equals(again)
+    assert store.quarantine(again) == 0
     assert known(store) == [1.0]
-    assert store.quarantine(doubtful(1.0, reason="flat", fetched_at=at(42))) == 1
+    assert store.quarantine(other) == 1
     assert known(store) == []
 
 

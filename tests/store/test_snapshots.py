@@ -54,6 +54,13 @@ def test_a_gap_is_not_filled() -> None:
     assert (made.series[LOAD].basis, made.series[LOAD].source) == ("assumed", "a")
 
 
+def test_a_load_of_another_name_is_no_input_and_displaces_none() -> None:
+    others = [rows([9.0], variable=name) for name in ("load_settlement", "load_realtime")]
+    weather = rows([4.0], variable="temperature_2m_observed")
+    made = snapshot(pl.concat([rows([1.0]), *others, weather]), zone=ZONE, issue_times=LATER)
+    assert sorted(made.series) == [LOAD, "temperature_2m_observed"]
+
+
 def test_of_two_sources_the_later_published_counts_and_the_last_name_breaks_a_tie() -> None:
     late = rows([5.0], source="a", published_at=START + 2 * HOUR)
     made = snapshot(pl.concat([late, rows([6.0], source="b")]), zone=ZONE, issue_times=LATER)

@@ -205,12 +205,20 @@ def retained(found: pipeline.Left, *, as_json: bool) -> None:
 
 def registered(found: pipeline.Registered, *, as_json: bool) -> None:
     """A model version that was trained."""
-    version = found.version
+    version, trained = found.version, found.trained
+    if trained.left_out:
+        print(
+            f"gridcast: note: too few of the days since {trained.first_day} have {', '.join(trained.left_out)}, so it "
+            f"is not used: gridcast ingest --zone {version.zone} --source openmeteo --start {trained.first_day}",
+            file=sys.stderr,
+        )
     if as_json:
-        document({**asdict(version), "version": version.id, "model": found.model, "champion": found.is_champion})
+        names = {"version": version.id, "model": found.model, "champion": found.is_champion}
+        document({**asdict(version), **names, "weather_basis": trained.weather_basis})
         return
     champion = ", the champion" if found.is_champion else ", a challenger"
     print(f"{version.zone} {version.task}: {found.model} registered as {version.id}{champion}")
+    print(f"  weather basis: {trained.weather_basis}")
 
 
 def scores(result: Backtest, *, sha256: str, as_json: bool) -> None:

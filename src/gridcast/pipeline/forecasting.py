@@ -38,7 +38,10 @@ STALE = np.timedelta64(24, "h")
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model and what it was fitted on: ``first_day`` to ``last_day`` (inclusive, market-local) of ``zone``."""
+    """A fitted model and what it was fitted on: ``first_day`` to ``last_day`` (inclusive, market-local) of ``zone``.
+
+    ``left_out`` names the weather that too few of those days have.
+    """
 
     fitted: Fitted
     zone: BiddingZone
@@ -50,6 +53,7 @@ class Trained:
     last_day: date
     weather_basis: str
     tso_basis: str
+    left_out: tuple[str, ...] = ()
 
 
 def train(
@@ -91,6 +95,7 @@ def train(
         last_day=last,
         weather_basis=expected.weather_basis(rows),
         tso_basis=rows.tso_basis,
+        left_out=tuple(sorted({block.name for block in rows.weather} - expected.usable_weather(rows).keys())),
     )
 
 

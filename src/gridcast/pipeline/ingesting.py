@@ -178,6 +178,7 @@ def keep(store: Store, fetched: Fetched, *, source: str, zone: BiddingZone, look
     """Judge what a source brought, quarantine the doubtful part, store the rest."""
     judged = {name: _judged(store, fetched, zone=zone, variable=name) for name in JUDGED}
     aside = pl.concat([fetched.doubtful, *(each.doubtful for each in judged.values())])
+    aside = aside.join(store.acquitted(aside), on=list(DOUBTFUL), how="anti")
     sound = fetched.observations.join(aside, on=list(OBSERVATION_KEY), how="anti")
     store.quarantine(aside)
     added = store.put(sound, looks=looks)

@@ -34,11 +34,12 @@ _NEEDED = timedelta(days=70)
 
 @dataclass(frozen=True)
 class Registered:
-    """A model version that was trained, and whether it is the champion now."""
+    """A model version that was trained, whether it is the champion now, and what it was trained on."""
 
     version: Version
     model: str
     is_champion: bool
+    trained: Trained
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def train_on(
     version = registry.register(trained.fitted, zone=zone.code, task=trained.task, trained_at=at, details=details)
     if promote or registry.champion(zone.code, trained.task) is None:
         registry.promote(version, at=at)
-    return Registered(version, experiment.model, registry.champion(zone.code, trained.task) == version)
+    return Registered(version, experiment.model, registry.champion(zone.code, trained.task) == version, trained)
 
 
 def _restored(registry: Registry, version: Version, *, zone: BiddingZone) -> Trained:

@@ -327,6 +327,12 @@ class Store:
         with self.database.writing() as connection:
             return quarantine.add(connection, rows)
 
+    def acquitted(self, frame: ArrowTable) -> pl.DataFrame:
+        """Which of the rows to `quarantine` a `release` let go before: it passes over them, and they may be used."""
+        rows = table_of(frame, DOUBTFUL, where="rows to set aside")
+        with self.database.reading() as connection:
+            return quarantine.acquitted(connection, rows)
+
     def quarantined(
         self,
         zone: str,

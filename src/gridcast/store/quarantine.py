@@ -65,6 +65,12 @@ def add(connection: Connection, frame: pl.DataFrame) -> int:
     return fresh.height
 
 
+def acquitted(connection: Connection, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that a person released once, whenever they were fetched: `add` passes over them."""
+    free = select_around(connection, frame, SET_ASIDE.c.released_by == PERSON, table=SET_ASIDE, schema=DOUBTFUL)
+    return frame.join(_read(free), on=_SAME, how="semi")
+
+
 def release(connection: Connection, wanted: Conditions, *, at: datetime) -> Added:
     """Lets rows be used as if they had come unsuspected: public when they would have been, fetched ``at``.
 

@@ -20,6 +20,9 @@ LONG_ENOUGH = 400 * DAY
 POWER = (LOAD, TSO_FORECAST)
 """Variables in MW: averaged up to the model's resolution, summed over the members of a zone."""
 
+_TO_SCORE_BY = pl.col("variable").str.starts_with(f"{LOAD}_") & (pl.col("variable") != TSO_FORECAST)
+"""Other loads, metered in real time or settled later: kept beside the load, and no model's input."""
+
 _MICROSECOND = np.timedelta64(1, "us")
 
 
@@ -35,7 +38,7 @@ def snapshot(
 
     Rows published after the last issue time are dropped, so a snapshot of one issue time physically holds nothing
     younger; one of many filters each answer by the row's own issue time. Both go through `contracts.public`. Variables
-    ending in ``_observed`` are exempt.
+    ending in ``_observed`` are exempt. Loads of another name (``load_settlement``) are left out: no model sees them.
 
     Of several vintages the latest published counts, whatever its source; of equally old ones a delivered one before an
     average of finer ones, then the one whose source sorts last. Load alone knows better and worse sources, in the order
@@ -63,7 +66,7 @@ def snapshot(
     issue_times = np.unique(np.atleast_1d(issue_times)).astype("datetime64[us]")
     if not issue_times.size:
         raise DataError(f"a snapshot of {zone.code} has no issue time", remedy="name at least one", where=zone.code)
-    rows = frame.filter(pl.col("zone").is_in([zone.code, *zone.members]))
+    rows = frame.filter(pl.col("zone").is_in([zone.code, *zone.members]) & ~_TO_SCORE_BY)
     if made_at is not None:
         rows = rows.filter(pl.col("fetched_at") <= made_at)
     rows = rows.filter(pl.col("variable").str.ends_with(OBSERVED) | contracts.public_rows(rows, issue_times[-1]))
