@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +16,15 @@ needs_postgres = pytest.mark.skipif(not POSTGRES, reason="GRIDCAST_TEST_POSTGRES
 
 
 def empty_postgres() -> str:
-    engine = sa.create_engine(POSTGRES)
-    with engine.begin() as connection:
-        for schema in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
-            connection.exec_driver_sql(schema)
+    """The address of an empty database, one for each process of the tests."""
+    server = sa.make_url(POSTGRES)
+    name = f"{server.database}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
     engine.dispose()
-    return POSTGRES
+    return server.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=["file", "memory", pytest.param("postgres", marks=needs_postgres)])
