@@ -70,6 +70,15 @@ def test_the_env_file_of_the_working_directory_is_read_and_the_environment_goes_
     assert found.openmeteo_api_key is None
 
 
+def test_a_key_of_blanks_is_none_and_blanks_around_one_are_not_of_it(folder, monkeypatch):
+    monkeypatch.setenv("ENTSOE_API_KEY", "  ")
+    assert settings.load().entsoe_api_key is None
+    monkeypatch.setenv("ENTSOE_API_KEY", f" {SECRET}\n")
+    found = settings.load().entsoe_api_key
+    assert found is not None
+    assert found.get_secret_value() == SECRET
+
+
 def test_the_entsoe_key_may_stand_in_a_file(folder, monkeypatch):
     (folder / "key").write_text(f"{SECRET}\n")
     monkeypatch.setenv("ENTSOE_API_KEY_FILE", "key")

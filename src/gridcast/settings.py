@@ -72,6 +72,12 @@ def _key_in_file(known: dict[str, Any]) -> SecretStr | None:
     return SecretStr(key)
 
 
+def _stripped(value: object) -> object:
+    """A secret without the blanks that came along; none, where there is nothing else."""
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+_Secret = Annotated[SecretStr | None, BeforeValidator(_stripped)]
 _File = Annotated[FilePath, BeforeValidator(_absolute)]
 
 
@@ -105,8 +111,8 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(default_factory=_sqlite, validation_alias="GRIDCAST_DATABASE_URL")
     entsoe_api_key_file: _File | None = Field(default=None, validation_alias="ENTSOE_API_KEY_FILE")
-    entsoe_api_key: SecretStr | None = Field(default_factory=_key_in_file, validation_alias="ENTSOE_API_KEY")
-    openmeteo_api_key: SecretStr | None = Field(default=None, validation_alias="OPENMETEO_API_KEY")
+    entsoe_api_key: _Secret = Field(default_factory=_key_in_file, validation_alias="ENTSOE_API_KEY")
+    openmeteo_api_key: _Secret = Field(default=None, validation_alias="OPENMETEO_API_KEY")
     openmeteo_model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")] = Field(
         default="ecmwf_ifs", validation_alias="OPENMETEO_MODEL"
     )
@@ -114,7 +120,7 @@ class Settings(BaseSettings):
         default=Endpoints().entsoe, validation_alias="GRIDCAST_ENTSOE_URL"
     )
     entsoe_user: str | None = Field(default=None, validation_alias="ENTSOE_USER")
-    entsoe_password: SecretStr | None = Field(default=None, validation_alias="ENTSOE_PASSWORD")
+    entsoe_password: _Secret = Field(default=None, validation_alias="ENTSOE_PASSWORD")
     simulator: str | None = Field(default=None, validation_alias="GRIDCAST_SIMULATOR")
     zones_file: _File | None = Field(default=None, validation_alias="GRIDCAST_ZONES")
 
@@ -144,6 +150,11 @@ class Settings(BaseSettings):
     def raw_dir(self) -> Path:
         """Where the sources' raw answers are kept; a simulator's are kept apart."""
         return self._of_providers / "raw"
+
+    @property
+    def raw_dirs(self) -> tuple[Path, ...]:
+        """Where raw answers are kept that the home has, whether of providers or of a simulator."""
+        return tuple(each for each in (self.home / "raw", self.home / "simulated" / "raw") if each.exists())
 
     @property
     def permits_file(self) -> Path:

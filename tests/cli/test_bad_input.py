@@ -249,6 +249,16 @@ def test_ingest_and_its_sources_go_with_their_options(refused, good_file):
     )
 
 
+@pytest.mark.parametrize("command", ["report", "quarantine", "snapshot"])
+def test_days_are_written_one_way_and_in_their_order(refused, command):
+    words = (command, "--zone", "DK_1", *(() if command == "quarantine" else ("--out", "out.html")))
+    if command == "snapshot":
+        words = (*words[:-1], "out.parquet")
+    refused(*words, "--start", "2026-02-01", "--end", "2026-01-01", says="is not after --start", code=2)
+    for day in ("20260201", "2026-W10-1", "1-2-2026"):
+        refused(*words, "--start", day, says="YYYY-MM-DD", code=2)
+
+
 @pytest.mark.parametrize(
     "override", ["model=linera", "model.strenth=2", "model.strength=much", "seed=-1", "nonsense", "task=week_ahead"]
 )

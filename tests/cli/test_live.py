@@ -231,7 +231,10 @@ def test_kept_answers_are_read_again_without_asking_anybody(grid, gridcast, home
 def test_a_backup_restores_to_the_same_store(grid, gridcast, home, tmp_path, monkeypatch):
     _, _, url = grid
     gridcast("ingest", "--zone", "DK_1", "--source", "entsoe", *DAYS, "--simulator", url)
-    assert gridcast("backup", "--out", tmp_path / "all.gridcast").code == 0
+    (tmp_path / "all.gridcast").write_bytes(b"yesterday's")
+    assert gridcast("backup", "--out", tmp_path / "all.gridcast").code == 1
+    assert (tmp_path / "all.gridcast").read_bytes() == b"yesterday's"
+    assert gridcast("backup", "--out", tmp_path / "all.gridcast", "--force").code == 0
     before = stored(home)
     assert gridcast("restore", "--file", tmp_path / "all.gridcast").code == 1
     (home / "gridcast.db").unlink()
@@ -246,6 +249,7 @@ def test_retain_counts_first_and_deletes_when_told(grid, gridcast, home):
     before = stored(home).height
     counted = gridcast("retain", "--since", "2024-04-28", "--json").document
     assert counted["observations"] > 0
+    assert gridcast("retain", "--since", "2030-01-01", "--json").document["answers"] > 0
     assert stored(home).height == before
     gridcast("retain", "--since", "2024-04-28", "--delete", "--json")
     assert stored(home).height == before - counted["observations"]

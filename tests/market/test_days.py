@@ -79,7 +79,7 @@ def test_issue_comes_before_the_gate_and_the_gate_on_the_day_before_delivery(zon
     assert issued < start < end
     assert issued.astimezone(zone_.market_zone).date() == day - timedelta(days=1)
     if closed is None:
-        assert zone_.members
+        assert zone_.members or zone_.code in ["AL", "BA", "CY", "MD", "ME", "MK", "UA", "XK"]
     else:
         assert issued < closed < start
 

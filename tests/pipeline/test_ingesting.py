@@ -9,10 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from gridcast import pipeline, settings, simulate
-from gridcast.contracts import LOAD, TSO_FORECAST
+from gridcast import pipeline, quality, settings, simulate
+from gridcast.contracts import DOUBTFUL, LOAD, OBSERVATIONS, TSO_FORECAST
 from gridcast.errors import ConfigError, Refused
 from gridcast.market.zones import zone
+from gridcast.pipeline.ingesting import Brought, account
+from gridcast.sources.fetched import DUE, Fetched
 from gridcast.store.database import Store
 
 DK_1 = zone("DK_1")
@@ -157,3 +159,22 @@ def test_an_end_before_what_is_new_asks_for_a_start(desk: Desk) -> None:
     desk.ingest("entsoe")
     with pytest.raises(ConfigError, match="what is new begins"):
         pipeline.window(desk.store, zone=DK_1, now=NOW, start=None, end=date(2024, 4, 1))
+
+
+def test_an_hour_of_the_second_source_stands_for_the_quarters_that_the_first_did_not_bring() -> None:
+    def brought(source: str, due: list[datetime], *, step: timedelta, came: list[datetime]) -> Brought:
+        plain = {"zone": "DK_1", "variable": LOAD, "resolution": step, "value": 1000.0, "published_at": END}
+        plain |= {"published_at_basis": "assumed", "fetched_at": END, "source": source}
+        rows = pl.DataFrame([plain | {"valid_time": start} for start in came], schema=OBSERVATIONS)
+        wanted = pl.DataFrame({"variable": LOAD, "valid_time": due, "resolution": step}, schema=DUE)
+        fetched = Fetched(rows, wanted, DOUBTFUL.to_frame())
+        return Brought(source, fetched, rows.height, 0, rows, fetched.doubtful, quality.DAYS.to_frame())
+
+    hours = [START + n * timedelta(hours=1) for n in range(24)]
+    quarters = [hour + n * QUARTER for hour in hours for n in range(4)]
+    first = brought("entsoe", quarters, step=QUARTER, came=hours[:20])  # the first quarter of some hours
+    second = brought("energidata", hours, step=timedelta(hours=1), came=hours[:22])
+    for order in ([first, second], [second, first]):
+        found = account(order, zone=DK_1)
+        assert (found.requested, found.received) == (30, 22)
+        assert [each.start for each in found.missing] == [hour + n * QUARTER for hour in hours[22:] for n in range(4)]

@@ -214,9 +214,10 @@ def test_a_value_never_stored_is_used_once_it_is_sound(store: Store) -> None:
 
 def test_the_word_of_a_person_is_kept(store: Store) -> None:
     store.put(load(1.0))
-    store.quarantine(doubtful(1.0, fetched_at=at(30)))
+    store.quarantine(doubtful(1.0, reason="spike: 60 % above its neighbours", fetched_at=at(30)))
     store.release("X", at=at(40))
-    again, other = doubtful(1.0, fetched_at=at(41)), doubtful(1.0, reason="flat", fetched_at=at(42))
+    again = doubtful(1.0, reason="spike: 61 % above its neighbours", fetched_at=at(41))
+    other = doubtful(1.0, reason="flat: the same for 9 hours", fetched_at=at(42))
     assert store.acquitted(pl.concat([again, other])).equals(again)
     assert store.quarantine(again) == 0
     assert known(store) == [1.0]

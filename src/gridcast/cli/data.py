@@ -51,10 +51,7 @@ def ingest(
     from gridcast.cli import show
 
     where = options.zone_of(zone)
-    first = options.day_of(start, "--start") if start else None
-    last = options.day_of(end, "--end") if end else None
-    if first and last and last <= first:
-        raise ConfigError(f"--end {last} is not after --start {first}", remedy="--end is the first day left out")
+    first, last = options.days_of(start, end)
     if source in FILES:
         if simulator or variables or watch or again or polls:
             raise ConfigError(
@@ -139,13 +136,9 @@ def report(
 
     options.writable(out, "--out", endings=options.PAGES, force=force)
     where = options.zone_of(zone)
+    first, last = options.days_of(start, end)
     with options.open_store() as store:
-        html = pipeline.data_report(
-            store,
-            zone=where,
-            start=options.day_of(start, "--start") if start else None,
-            end=options.day_of(end, "--end") if end else None,
-        )
+        html = pipeline.data_report(store, zone=where, start=first, end=last)
     out.write_text(html, encoding="utf-8")
     print(f"{where.code}: {out}")
 
@@ -183,13 +176,10 @@ def quarantine(
     from gridcast.cli import show
 
     where = options.zone_of(zone)
-    first, last = pipeline.edges(
-        where,
-        start=options.day_of(start, "--start") if start else None,
-        end=options.day_of(end, "--end") if end else None,
-    )
+    first, last = options.days_of(start, end)
+    since, until = pipeline.edges(where, start=first, end=last)
     with options.open_store() as store:
-        rows = store.quarantined(where.code, start=first, end=last)
+        rows = store.quarantined(where.code, start=since, end=until)
         if release:
-            store.release(where.code, start=first, end=last, at=options.instant_of(now))
+            store.release(where.code, start=since, end=until, at=options.instant_of(now))
     show.quarantined(rows, zone=where, released=release, as_json=as_json)

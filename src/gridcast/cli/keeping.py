@@ -27,7 +27,7 @@ def backup(
 
     options.writable(out, "--out", endings=BACKUPS, force=force)
     with options.open_store() as store:
-        show.backup(write(store, out), path=out, as_json=as_json)
+        show.backup(write(store, out, replace=force), path=out, as_json=as_json)
 
 
 @app.command()

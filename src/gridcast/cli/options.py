@@ -153,9 +153,17 @@ def day_of(text: str, option: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
-    if day is None or day.year not in _YEARS:
+    if day is None or day.isoformat() != text or day.year not in _YEARS:
         raise ConfigError(f"{option} {text!r} is no day of our time", remedy="write it as YYYY-MM-DD")
     return day
+
+
+def days_of(start: str | None, end: str | None) -> tuple[date | None, date | None]:
+    """The days that --start and --end name."""
+    first, last = (day_of(text, name) if text else None for text, name in ((start, "--start"), (end, "--end")))
+    if first and last and last <= first:
+        raise ConfigError(f"--end {last} is not after --start {first}", remedy="--end is the first day left out")
+    return first, last
 
 
 def instant_of(text: str | None, option: str = "--now") -> datetime:

@@ -35,14 +35,9 @@ def snapshot(
     where = options.zone_of(zone)
     for file in dict.fromkeys((out, out.with_suffix(".json"))):
         options.writable(file, "--out", endings=SNAPSHOTS, force=force)
+    first, last = options.days_of(start, end)
+    at = options.instant_of(as_of, "--as-of") if as_of else None
     with options.open_store() as store:
-        found = pipeline.write_snapshot(
-            store,
-            zone=where,
-            out=out,
-            as_of=options.instant_of(as_of, "--as-of") if as_of else None,
-            start=options.day_of(start, "--start") if start else None,
-            end=options.day_of(end, "--end") if end else None,
-        )
+        found = pipeline.write_snapshot(store, zone=where, out=out, as_of=at, start=first, end=last)
     words = f"{found.zone}: {found.rows} rows, public at {found.as_of:%Y-%m-%dT%H:%M:%SZ}, stated in {out.stem}.json\n"
     print(found.to_json() if as_json else words, end="")

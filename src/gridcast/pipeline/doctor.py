@@ -159,16 +159,15 @@ def _kept(settings: Settings, *, clock: Clock) -> Iterator[Finding]:
             f"{settings.permits_file} cannot be used ({fault})",
             "delete it, once nobody is fetching; the next fetch makes it anew",
         )
-    if not settings.raw_dir.is_dir():
-        if settings.raw_dir.exists():
-            yield Finding("raw answers", State.BAD, f"{settings.raw_dir} is no folder", "move it away")
-        return
-    wrong = Kept(settings.raw_dir).verify()
-    if wrong:
-        what = f"{len(wrong)} damaged or missing, first {wrong[0]}"
-        yield Finding("raw answers", State.BAD, what, "fetch those days again; what was read from them is in the store")
-    else:
-        yield Finding("raw answers", State.GOOD, "sound")
+    for folder in settings.raw_dirs:
+        if not folder.is_dir():
+            yield Finding("raw answers", State.BAD, f"{folder} is no folder", "move it away")
+        elif wrong := Kept(folder).verify():
+            what = f"{len(wrong)} damaged or missing, first {wrong[0]}"
+            remedy = "fetch those days again; what was read from them is in the store"
+            yield Finding("raw answers", State.BAD, what, remedy)
+        else:
+            yield Finding("raw answers", State.GOOD, "sound")
 
 
 def _asked(name: str, *, settings: Settings, clock: Clock) -> Finding:

@@ -328,13 +328,15 @@ def account(
 
 
 def _intervals(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """The intervals of some rows, each once."""
-    return pl.concat([frame.select(list(DUE)) for frame in frames]).unique(["variable", "valid_time"])
+    """The intervals of some rows; of those that start together the longest."""
+    rows = pl.concat([frame.select(list(DUE)) for frame in frames]).sort("resolution")
+    return rows.unique(["variable", "valid_time"], keep="last")
 
 
 def _absent(brought: Sequence[Brought], *, come: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The intervals that were due and are not among those that have come; one within one that came counts as come."""
-    due = pl.concat([each.fetched.due for each in brought]).unique(["variable", "valid_time"])
+    due = pl.concat([each.fetched.due for each in brought]).sort("resolution")
+    due = due.unique(["variable", "valid_time"], keep="first")
     there = _intervals(come).select("variable", "valid_time", until=pl.col("valid_time") + pl.col("resolution"))
     held = due.sort("valid_time").join_asof(
         there.sort("valid_time"), on="valid_time", by="variable", strategy="backward", check_sortedness=False

@@ -28,6 +28,6 @@ def retain(store: Store, *, settings: Settings, since: datetime, delete: bool) -
     from gridcast.sources.wire import Kept
 
     rows = store.retain(since=since, dry_run=not delete)
-    kept = Kept(settings.raw_dir)
-    answers = kept.prune(since) if delete else kept.older(since)
+    kept = [Kept(folder) for folder in settings.raw_dirs]
+    answers = sum(each.prune(since) if delete else each.older(since) for each in kept)
     return Left(rows.observations, rows.forecasts, rows.quarantined, rows.looks, answers, deleted=delete)

@@ -19,6 +19,8 @@ ALONE, ALONE_SPECIAL = 0.45, 0.3
 """A single day is off where a shift leaves less than this share of its misfit; special days fit no kind anyway."""
 TOGETHER, SPAN = 0.6, 4
 """Days in a row are off where a shift leaves less than this share of the misfit of so many of them."""
+BESIDE = 0.85
+"""A day next to one that is off is off alike where the same shift leaves less than this share of its misfit."""
 MISFIT, LEFT = 2.0, 1.5
 """Misfit that calls for an explanation, and misfit that a right one may leave, in units of a usual day's."""
 
@@ -108,14 +110,21 @@ def shifted(table: Floats, *, grid: Grid, kinds: tuple[Usual, ...]) -> list[Faul
         for first in range(SPAN):
             off[:, first : first + windows.shape[1]] |= windows
         off &= single | (_better(plain, moved, share=limit, typical=typical))
-    hours = np.array(SHIFTS)[np.argmin(np.where(np.isnan(moved), np.inf, moved), axis=0)]
+    best = np.argmin(np.where(off, moved, np.inf), axis=0)
+    late = np.where(off.any(axis=0), np.array(SHIFTS)[best], 0)
+    alike = moved < BESIDE * plain
+    for days in (range(1, len(late)), range(len(late) - 2, -1, -1)):
+        for day in days:
+            beside = int(late[day - days.step])
+            if not late[day] and beside and alike[SHIFTS.index(beside), day]:
+                late[day] = beside
     return [
         Fault(
             Verdict.SHIFTED_CLOCK,
             np.flatnonzero((grid.day == number) & grid.present),
-            f"shifted clock: fits the days around when moved by {-hours[number]:+d} h",
+            f"shifted clock: fits the days around when moved by {-late[number]:+d} h",
         )
-        for number in np.flatnonzero(off.any(axis=0))
+        for number in np.flatnonzero(late)
     ]
 
 

@@ -265,6 +265,7 @@ class World:
 
 # fmt: off
 _SIZES = {
+    "AL": 0.9, "BA": 1.3, "CY": 0.6, "MD": 0.7, "ME": 0.4, "MK": 0.8, "UA": 14, "XK": 0.8,
     "AT": 7, "BE": 9.5, "BG": 4.3, "CH": 7, "CZ": 7.3, "DE_LU": 55, "EE": 0.95, "ES": 27, "FI": 9.5, "FR": 51,
     "GR": 5.8, "HR": 2.1, "HU": 4.9, "IT_CALA": 0.7, "IT_CNOR": 3.3, "IT_CSUD": 5.4, "IT_NORD": 18.5, "IT_SARD": 1,
     "IT_SICI": 2.1, "IT_SUD": 2.9, "LT": 1.4, "LV": 0.8, "NL": 12.8, "NO_1": 4, "NO_2": 4.2, "NO_3": 3.1, "NO_4": 2.1,

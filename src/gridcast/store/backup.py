@@ -73,14 +73,14 @@ class Manifest:
         return sum(table.rows for table in self.tables.values())
 
 
-def backup(store: Store, path: Path) -> Manifest:
+def backup(store: Store, path: Path, *, replace: bool = False) -> Manifest:
     """Writes the store as it is at one instant into a new file; the file is there when it is complete, or not at all.
 
     Raises:
-        OutputExists: the file is there already.
+        OutputExists: the file is there already, and is not to be replaced.
         StoreError: the database cannot be read, or the file cannot be written.
     """
-    if path.exists():
+    if path.exists() and not replace:
         raise OutputExists(f"{path} is there already", remedy="name another file", path=str(path))
     with _files(path, "cannot be written"), _new_file(path) as part:
         with store.database.reading(consistent=True) as connection, zipfile.ZipFile(part, "w") as archive:

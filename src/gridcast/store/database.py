@@ -310,8 +310,9 @@ class Store:
         before; another value of the interval stands. It ends with a `release`, or where `put` brings the value again
         and it was fetched later: nothing was said against it then.
 
-        A row whose value, reason and publication are in quarantine already is not added again, whenever it was fetched,
-        and neither is one that a `release` let go. Set aside what a fetch brought before its other rows are put.
+        A row whose value, verdict (the reason up to its colon) and publication are in quarantine already is not added
+        again, whenever it was fetched, and neither is one that a `release` let go. What a fetch brought and may not be
+        used is set aside before its other rows are put.
 
         Args:
             frame: a table with the columns of `contracts.DOUBTFUL`; a value may be infinite or not a number.

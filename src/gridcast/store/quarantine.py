@@ -33,8 +33,11 @@ HELD = SET_ASIDE.c.released_write.is_(None)
 PERSON, SOURCE = "person", "source"
 """Who released a row."""
 
-_SAME = [*CHAIN, "published_at", "published_at_basis", "resolution", "value", "reason"]
+_SAME = [*CHAIN, "published_at", "published_at_basis", "resolution", "value", "verdict"]
 """What makes two rows the same, whenever they were fetched."""
+
+_VERDICT = pl.col("reason").str.split(":").list.first()
+"""What is said of a row, without the figures: they change with the days around it."""
 
 
 def rows(connection: Connection, wanted: Conditions) -> pl.DataFrame:
@@ -58,8 +61,9 @@ def add(connection: Connection, frame: pl.DataFrame) -> int:
     judged = pl.Schema({**DOUBTFUL, "released_by": pl.String()})
     there = _read(select_around(connection, frame, table=SET_ASIDE, schema=judged))
     there = there.filter(pl.col("released_by").ne_missing(SOURCE))
-    fresh = frame.sort(list(DOUBTFUL)).sort("fetched_at", maintain_order=True)
-    fresh = fresh.unique(_SAME, keep="first", maintain_order=True).join(there, on=_SAME, how="anti")
+    fresh = frame.sort(list(DOUBTFUL)).sort("fetched_at", maintain_order=True).with_columns(verdict=_VERDICT)
+    fresh = fresh.unique(_SAME, keep="first", maintain_order=True)
+    fresh = fresh.join(there.with_columns(verdict=_VERDICT), on=_SAME, how="anti").drop("verdict")
     now = pl.lit(write_number(connection))
     insert_rows(connection, fresh.with_columns(pl.col("value").fill_nan(None), write=now), into=SET_ASIDE)
     return fresh.height
@@ -68,7 +72,8 @@ def add(connection: Connection, frame: pl.DataFrame) -> int:
 def acquitted(connection: Connection, frame: pl.DataFrame) -> pl.DataFrame:
     """The rows that a person released once, whenever they were fetched: `add` passes over them."""
     free = select_around(connection, frame, SET_ASIDE.c.released_by == PERSON, table=SET_ASIDE, schema=DOUBTFUL)
-    return frame.join(_read(free), on=_SAME, how="semi")
+    free = _read(free).with_columns(verdict=_VERDICT)
+    return frame.with_columns(verdict=_VERDICT).join(free, on=_SAME, how="semi").drop("verdict")
 
 
 def release(connection: Connection, wanted: Conditions, *, at: datetime) -> Added:
