@@ -55,7 +55,7 @@ picture:
 
 # every lane that takes minutes; commits what the benchmarks measured, with the commit they measured
 long:
-    PYTEST_ADDOPTS="-n 2" {{python}} benchmarks/reliability.py --out docs/benchmarks/reliability.md
+    PYTEST_ADDOPTS="-n 2 --dist worksteal" {{python}} benchmarks/reliability.py --out docs/benchmarks/reliability.md
     just bench
     git add docs/benchmarks docs/faults.md
     git diff --cached --quiet docs || git commit -q -m "Benchmarks measured at $(git rev-parse --short HEAD)" docs

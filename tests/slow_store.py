@@ -114,7 +114,7 @@ class SlowStore:
             return [row | {"run": row["published_at"]}]
         newest = max(same, key=lambda old: old["published_at"])
         own = [old for old in same if old["run"] == row["published_at"]]  # none, where it was seen at that instant
-        held = [newest, *sorted(own, key=lambda old: old["published_at"])[-1:]]
+        held = [newest, *sorted(own, key=lambda old: (old["fetched_at"], old["published_at"]))[-1:]]
         if content(row) in map(content, held) or row["fetched_at"] <= newest["fetched_at"]:
             return []
         return [dated(row, max(row["fetched_at"], newest["published_at"] + TICK))]

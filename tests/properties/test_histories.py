@@ -278,6 +278,14 @@ def test_a_report_of_an_instant_at_which_another_value_was_seen_replaces_it_when
     check([Fetch([plain | seen | {"value": 1.0}], []), Fetch([plain | told | {"value": 2.0}], [])])
 
 
+def test_a_report_that_was_stored_beside_what_was_seen_since_is_no_news_when_it_comes_again() -> None:
+    plain: Row = {"zone": "X", "variable": LOAD, "valid_time": START, "resolution": 15 * MINUTE, "source": "best:files"}
+    failed = Look("X", LOAD, "best:files", START, START + HOUR, START + HOUR, answered=False)
+    seen = {"published_at": START + HOUR, "published_at_basis": "assumed", "fetched_at": START + HOUR + 30 * MINUTE}
+    told = {"published_at": START + HOUR, "published_at_basis": "reported", "fetched_at": START + 2 * HOUR}
+    check([Fetch([], [failed]), Fetch([plain | seen | {"value": 1.0}], []), Fetch([plain | told | {"value": 2.0}], [])])
+
+
 @st.composite
 def polls(draw: st.DrawFn) -> list[Fetch]:
     """Polls of one source one after the other: each interval comes with one of them, whole or in quarters."""

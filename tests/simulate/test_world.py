@@ -68,7 +68,7 @@ def test_every_zone_that_publishes_at_entsoe_has_load_and_no_other():
         assert world.serves(known) != known.files_only
     served = [known for known in zones().values() if world.serves(known)]
     means = {known.code: world.load(known, **period).value[-1].mean() for known in served}
-    assert len(means) == 41
+    assert len(means) == 49
     assert all(300 < mean < 90_000 for mean in means.values()), means
 
 

@@ -204,7 +204,8 @@ def news(fetch: pl.DataFrame, *, known: pl.DataFrame, looks: pl.DataFrame) -> pl
     assumed = pl.col("published_at_basis") == "assumed"
     known = known.sort("published_at", "fetched_at")
     run = pl.coalesce("assumed_at", "published_at")
-    runs = known.with_columns(published_at=run).unique(_KEY, keep="last", maintain_order=True)
+    runs = known.sort("fetched_at", maintain_order=True).with_columns(published_at=run)
+    runs = runs.unique(_KEY, keep="last", maintain_order=True)
     runs = runs.select(*_KEY, run_value="value", run_resolution="resolution")
     said = known.select(*_KEY, said=True)
     rows = _beside_newest(fetch, known=known).join(runs, on=_KEY, how="left").join(said, on=_KEY, how="left")
