@@ -163,7 +163,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
 ) -> None:
     tried = 0
 
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
     @given(history=histories(EVENTS))
     def any_history(history: list[Event]) -> None:
         nonlocal tried
@@ -174,7 +174,7 @@ def test_any_history_is_kept_as_it_was_seen_and_every_forecast_can_be_replayed(
     record_property("histories", tried)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
 @given(history=histories(st.one_of(EVENTS, released(), released())))
 def test_every_forecast_can_be_replayed_whatever_is_set_aside_and_released(history: list[Event]) -> None:
     replays: dict[datetime, Snapshot] = {}
@@ -286,6 +286,23 @@ def test_a_report_that_was_stored_beside_what_was_seen_since_is_no_news_when_it_
     check([Fetch([], [failed]), Fetch([plain | seen | {"value": 1.0}], []), Fetch([plain | told | {"value": 2.0}], [])])
 
 
+def test_a_question_that_failed_and_was_answered_at_the_same_instant_was_answered() -> None:
+    row: Row = {
+        "zone": "X",
+        "variable": LOAD,
+        "valid_time": START,
+        "resolution": HOUR,
+        "source": "second",
+        "value": 1.0,
+    }
+    row |= {"published_at": START + 3 * HOUR, "published_at_basis": "assumed", "fetched_at": START + 5 * HOUR}
+    failed, answered = (
+        Look("X", LOAD, "second", START, START + HOUR, START + 4 * HOUR, answered=on) for on in (False, True)
+    )
+    for looks in ([failed, answered], [answered, failed]):
+        check([*(Fetch([], [look]) for look in looks), Fetch([row], [])])
+
+
 @st.composite
 def polls(draw: st.DrawFn) -> list[Fetch]:
     """Polls of one source one after the other: each interval comes with one of them, whole or in quarters."""
@@ -304,7 +321,7 @@ def polls(draw: st.DrawFn) -> list[Fetch]:
     return made
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 60)
 @given(made=polls(), order=st.randoms(use_true_random=False))
 def test_polls_are_dated_alike_one_by_one_together_and_in_pieces(made: list[Fetch], order: Random) -> None:
     """A fetch may come in pieces with its look first; looks without rows in any order; several fetches in one put."""

@@ -10,6 +10,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from gridcast.contracts import UTC_TIME
 from gridcast.errors import DataError, StoreError
 from gridcast.store.connection import write_number
 from gridcast.store.tables import (
@@ -42,9 +43,21 @@ def add(connection: Connection, rows: pl.DataFrame, *, looks: pl.DataFrame) -> A
         insert_observations(connection, fresh.drop("revises"))
         replaced = int(fresh["revises"].sum())
         new, revised = new + fresh.height - replaced, revised + replaced
+    _answer(connection, own)
     asked = own.with_columns(write=pl.lit(write_number(connection)))
     insert_rows(connection, asked, into=LOOKED, unless_there=True)
     return Added(new, revised)
+
+
+def _answer(connection: Connection, looks: pl.DataFrame) -> None:
+    """Marks stored looks that had failed, and were answered when they were made again at their instant."""
+    plain = looks.drop_nulls("answered_at").with_columns(pl.col(UTC_TIME).to_physical())
+    if plain.is_empty():
+        return
+    given: dict[str, sa.BindParameter[int | str]] = {name: sa.bindparam(f"{name}_") for name in LOOKS}
+    same = [LOOKED.c[name] == value for name, value in given.items() if name != "answered_at"]
+    failed = sa.update(LOOKED).where(LOOKED.c.answered_at.is_(None), *same).values(answered_at=given["answered_at"])
+    connection.execute(failed, [{f"{name}_": value for name, value in row.items()} for row in plain.to_dicts()])
 
 
 def insert_observations(connection: Connection, rows: pl.DataFrame) -> None:
