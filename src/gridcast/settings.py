@@ -164,8 +164,7 @@ class Settings(BaseSettings):
     @property
     def mixed(self) -> bool:
         """Whether the home has answers of a simulator where the providers are real, or the other way round."""
-        other = self.home / ("raw" if self.simulator else "simulated/raw")
-        return other.is_dir() and any(other.iterdir())
+        return any(each != self.raw_dir and each.is_dir() and any(each.iterdir()) for each in self.raw_dirs)
 
     @property
     def _of_providers(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -85,7 +84,7 @@ def ingest(
 
     def left_out(why: Unauthorized) -> None:
         absent[str(why.facts["source"])] = str(why)
-        print(f"gridcast: note: {why.facts['source']} is not asked: {why}", file=sys.stderr)
+        show.note(f"{why.facts['source']} is not asked: {why}")
 
     with (
         options.open_store(to_fill=True) as store,

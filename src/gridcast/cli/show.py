@@ -203,14 +203,18 @@ def retained(found: pipeline.Left, *, as_json: bool) -> None:
     )
 
 
+def note(words: str) -> None:
+    """Something to know that is no error, on stderr."""
+    print(f"gridcast: note: {words}", file=sys.stderr)
+
+
 def registered(found: pipeline.Registered, *, as_json: bool) -> None:
     """A model version that was trained."""
     version, trained = found.version, found.trained
     if trained.left_out:
-        print(
-            f"gridcast: note: too few of the days since {trained.first_day} have {', '.join(trained.left_out)}, so it "
-            f"is not used: gridcast ingest --zone {version.zone} --source openmeteo --start {trained.first_day}",
-            file=sys.stderr,
+        note(
+            f"too few of the days since {trained.first_day} have {', '.join(trained.left_out)}, so it is not used: "
+            f"gridcast ingest --zone {version.zone} --source openmeteo --start {trained.first_day}"
         )
     if as_json:
         names = {"version": version.id, "model": found.model, "champion": found.is_champion}

@@ -15,6 +15,7 @@ from gridcast.market.days import Task
 from gridcast.market.zones import zones
 from gridcast.pipeline.providers import LIVE, provider
 from gridcast.sources.fetched import Clock
+from gridcast.sources.hours import hour_of
 
 if TYPE_CHECKING:
     from gridcast.settings import Settings
@@ -25,7 +26,6 @@ STALE = timedelta(hours=6)
 
 LEAST_SPACE = 1 << 30
 """Bytes that should be free in the home."""
-
 
 DAMAGED = ("file is not a database", "disk image is malformed")
 """What SQLite says of a file that is no sound database."""
@@ -173,7 +173,7 @@ def _kept(settings: Settings, *, clock: Clock) -> Iterator[Finding]:
 def _asked(name: str, *, settings: Settings, clock: Clock) -> Finding:
     """What a source says to a request for one day of a zone that it serves."""
     known = zones(user_file=settings.zones_file)
-    end = clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+    end = hour_of(clock.now()) - timedelta(days=1)
     try:
         with provider(name, settings=settings, clock=clock) as source:
             brought = source.fetch(

@@ -264,7 +264,7 @@ def _youngest(parts: Sequence[Fetched], *, at: datetime) -> Fetched:
     rows = rows.filter(last).unique(list(OBSERVATION_KEY), keep="last").with_columns(fetched_at=pl.lit(at))
     return Fetched(
         rows.filter(pl.col("reason").is_null()).select(list(OBSERVATIONS)).cast(OBSERVATIONS),
-        due=pl.concat([part.due for part in parts]).unique(["variable", "valid_time"]),
+        due=pl.concat([part.due for part in parts]).unique(),
         doubtful=rows.filter(pl.col("reason").is_not_null()).cast(DOUBTFUL),
         answers=tuple(name for part in parts for name in part.answers),
         notes=tuple(note for part in parts for note in part.notes),

@@ -11,6 +11,7 @@ from gridcast.errors import SourceError, StoreError
 from gridcast.market.zones import BiddingZone
 from gridcast.pipeline.ingesting import AHEAD, Account, ingest_live
 from gridcast.sources.fetched import Clock, LiveSource
+from gridcast.sources.hours import hour_of
 
 if TYPE_CHECKING:
     from gridcast.store.database import Store
@@ -56,7 +57,7 @@ def watch(
     while True:
         at = clock.now()
         try:
-            start, end = _whole(at - BACK), _whole(at + AHEAD)
+            start, end = hour_of(at - BACK), hour_of(at + AHEAD)
             account = ingest_live(store, sources, zone=zone, start=start, end=end, clock=clock, variables=variables)
             report(Poll(at, account, ""))
         except (SourceError, StoreError) as error:
@@ -68,8 +69,3 @@ def watch(
         now = clock.now()
         turns = (now - begun) // every + 1
         clock.sleep((begun + turns * every - now).total_seconds())
-
-
-def _whole(at: datetime) -> datetime:
-    """The hour that an instant lies in."""
-    return at.replace(minute=0, second=0, microsecond=0)
