@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from gridcast import metrics
 from gridcast.contracts import MEDIAN, QUANTILES, Floats
@@ -121,3 +122,85 @@ def test_the_crps_of_our_nine_quantiles_is_two_thirds_of_the_closed_form_and_as_
     right = [metrics.crps(z, spread * fan, quantiles=QUANTILES) for spread in (0.5, 0.8, 1.0, 1.25, 2.0)]
     assert min(right) == right[2]
     assert metrics.coverage(z, low=fan[:, 2], high=fan[:, -3]) == pytest.approx(80, abs=1)
+
+
+def by_hand(loss: list[float], reference: list[float], *, lags: int) -> float:
+    """The Diebold-Mariano p-value in plain loops."""
+    difference = [a - b for a, b in zip(loss, reference, strict=True)]
+    count = len(difference)
+    mean = sum(difference) / count
+    variance = sum((d - mean) ** 2 for d in difference)
+    for lag in range(1, lags + 1):
+        memory = sum((difference[t] - mean) * (difference[t - lag] - mean) for t in range(lag, count))
+        variance += 2 * (1 - lag / (lags + 1)) * memory
+    statistic = mean / (variance / (count - 1) / count) ** 0.5
+    return float(2 * stats.t.sf(abs(statistic), count - 1))
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(10, 40), lags=st.integers(0, 9))
+def test_the_diebold_mariano_p_value_is_what_plain_loops_find_and_without_lags_the_paired_t_test(
+    seed: int, count: int, lags: int
+) -> None:
+    random = np.random.default_rng(seed)
+    loss, reference = random.gamma(2.0, size=count), random.gamma(2.0, size=count)
+    found = metrics.diebold_mariano(loss, reference, lags=lags)
+    assert found == pytest.approx(by_hand(loss.tolist(), reference.tolist(), lags=lags))
+    assert found == pytest.approx(metrics.diebold_mariano(reference, loss, lags=lags))
+    assert metrics.diebold_mariano(loss, reference, lags=0) == pytest.approx(stats.ttest_rel(loss, reference).pvalue)
+
+
+def test_a_forecast_is_not_better_than_itself_and_one_that_always_wins_by_as_much_surely_is() -> None:
+    loss = np.random.default_rng(0).gamma(2.0, size=30)
+    assert metrics.diebold_mariano(loss, loss) == 1.0
+    assert metrics.diebold_mariano(loss + 1, loss) == 0.0
+
+
+def test_with_memory_in_the_differences_equal_forecasts_are_rarely_told_apart_and_a_t_test_would_err() -> None:
+    random = np.random.default_rng(2)
+    shocks = random.standard_normal((400, 365 + 6))
+    difference = sum(shocks[:, lag : lag + 365] for lag in range(7))
+    found = np.array([metrics.diebold_mariano(each, np.zeros(365), lags=14) for each in difference])
+    plain = np.array([metrics.diebold_mariano(each, np.zeros(365), lags=0) for each in difference])
+    assert np.mean(found < 0.05) < 0.12
+    assert np.mean(plain < 0.05) > 0.3
+
+
+def ratio(mean: Floats) -> Floats:
+    return mean[:, 0] / mean[:, 1]
+
+
+@given(seed=st.integers(0, 1_000), factor=st.floats(0.1, 10))
+def test_the_bootstrap_interval_of_a_ratio_scales_and_is_the_same_for_the_same_seed(seed: int, factor: float) -> None:
+    table = np.random.default_rng(seed).gamma(2.0, size=(60, 2))
+    low, high = metrics.block_bootstrap(table, ratio, draws=200)
+    assert low < table[:, 0].mean() / table[:, 1].mean() < high
+    assert (low, high) == metrics.block_bootstrap(table, ratio, draws=200)
+    scaled = metrics.block_bootstrap(table * [factor, 1], ratio, draws=200)
+    assert scaled == pytest.approx((factor * low, factor * high))
+
+
+def test_the_bootstrap_interval_of_a_mean_is_the_gaussian_one_and_holds_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(3)
+    series = random.standard_normal((150, 200, 1))
+    found = np.array([metrics.block_bootstrap(each, lambda mean: mean[:, 0], draws=300) for each in series])
+    assert (found[:, 1] - found[:, 0]).mean() == pytest.approx(2 * 1.96 / 200**0.5, rel=0.1)
+    assert np.mean((found[:, 0] < 0) & (found[:, 1] > 0)) == pytest.approx(0.95, abs=0.06)
+
+
+def test_blocks_keep_the_memory_of_a_series_that_single_rows_would_forget() -> None:
+    shocks = np.random.default_rng(4).standard_normal(400 + 9)
+    slow = sum(shocks[lag : lag + 400] for lag in range(10))[:, None]
+    width = {n: np.subtract(*metrics.block_bootstrap(slow, lambda mean: mean[:, 0], block=n)[::-1]) for n in (1, 30)}
+    assert width[30] > 2 * width[1]
+
+
+def test_draws_in_which_nothing_can_be_said_are_left_out() -> None:
+    rare = np.zeros((30, 2))
+    rare[3], rare[:, 1] = 4.0, 2.0
+
+    def seldom(mean: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            return np.where(mean[:, 0] > 0, mean[:, 1], np.nan)
+
+    low, high = metrics.block_bootstrap(rare, seldom, draws=100)
+    assert low <= high == pytest.approx(2.0)

@@ -1,0 +1,1 @@
+"""The benchmark's parts: tasks, contestants, their environments and runs, scores, tables and plots."""
