@@ -56,6 +56,22 @@ def test_a_forecast_is_the_day_after_the_last_with_load():
     assert (np.diff(fan, axis=1) >= 0).all()
 
 
+def test_an_explained_forecast_is_the_forecast_in_terms_that_sum_to_it():
+    frame = polars_frame(weather=True)
+    table = gridcast.forecast(frame, zone="DK_1", model="linear")
+    found = gridcast.explain(frame, zone="DK_1", model="linear")
+    assert found.columns[:2] == ["valid_time", "forecast"]
+    assert found.columns[2:] == ["typical", "calendar", "holiday", "temperature", "recent_level"]
+    median = table.filter(pl.col("quantile") == 0.5)
+    assert found["valid_time"].to_list() == median["valid_time"].to_list()
+    assert found["forecast"].to_list() == median["value"].to_list()
+    assert found.select(pl.sum_horizontal(found.columns[2:])).to_series().to_list() == pytest.approx(
+        median["value"].to_list(), rel=1e-9
+    )
+    with pytest.raises(ConfigError, match="'naive' cannot be explained"):
+        gridcast.explain(frame, zone="DK_1", model="naive")
+
+
 def test_a_past_day_is_forecast_without_what_came_after_it():
     frame, day = polars_frame(), date(2018, 4, 5)
     cut = frame.filter(pl.col("ts_utc") < datetime(2018, 4, 4, 7, tzinfo=UTC))  # public at 11:00 CEST on the 4th
@@ -198,7 +214,7 @@ def test_without_pandas_a_frame_of_it_names_the_extra(pandas_frame, monkeypatch,
     assert error.value.extra == "pandas"
 
 
-def test_the_package_shows_two_functions_and_a_version():
-    assert set(gridcast.__all__) == {"__version__", "backtest", "forecast"}
+def test_the_package_shows_three_functions_and_a_version():
+    assert set(gridcast.__all__) == {"__version__", "backtest", "explain", "forecast"}
     with pytest.raises(AttributeError, match="nothing"):
         gridcast.nothing  # noqa: B018

@@ -210,7 +210,8 @@ def test_the_networks_take_overrides_without_torch():
 
 
 def test_the_members_of_an_ensemble_are_a_tuple_as_the_recipe_wants():
-    assert settings.compose(["model.members=[linear,naive]"]).parameters == {"members": ("linear", "naive")}
+    asked = settings.compose(["model.members=[linear,naive]"]).parameters
+    assert asked == {"members": ("linear", "naive"), "weights": (0.3, 0.7)}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """gridcast: tomorrow's electricity load of a bidding zone, as a calibrated fan of quantiles.
 
-The Python interface is `forecast` and `backtest`; importing this package loads neither models nor data.
+The Python interface is `forecast`, `explain` and `backtest`; importing this package loads neither models nor data.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from gridcast.interface import backtest, forecast
+    from gridcast.interface import backtest, explain, forecast
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "backtest", "forecast"]
+__all__ = ["__version__", "backtest", "explain", "forecast"]
 
 
 def __getattr__(name: str) -> object:

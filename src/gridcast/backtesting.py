@@ -36,7 +36,8 @@ from gridcast.features.calendar import day_kind
 from gridcast.features.design import RUN_UP_DAYS, design, with_target
 from gridcast.market.days import DAY, Origins, Task, Times, lagged, local_day, local_wall, origins
 from gridcast.market.zones import BiddingZone
-from gridcast.models import Recipe, expected
+from gridcast.models import Fitted, Recipe, expected
+from gridcast.models.daily import Days
 from gridcast.store import snapshot
 
 WORKERS = 2
@@ -47,12 +48,28 @@ SCORES = (
     "mape_pct",
     "bias_mw",
     "crps_mw",
+    "coverage_50_pct",
     "coverage_80_pct",
+    "coverage_90_pct",
     "coverage_95_pct",
+    "mape_ordinary_pct",
+    "mape_holiday_pct",
+    "mape_bridge_pct",
     "skill_vs_naive",
     "skill_vs_tso",
 )
 """What a model is scored by, None where there is nothing to score."""
+DAY_SCORES = (
+    "peak_mae_mw",
+    "peak_hour_hit_pct",
+    "peak_coverage_80_pct",
+    "energy_mape_pct",
+    "energy_coverage_80_pct",
+)
+"""What its forecasts of whole days are scored by."""
+_BANDS = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95), 95: (0.025, 0.975)}
+_KINDS = ("ordinary", "holiday", "bridge")
+_HIT_HOURS = 1
 _JUMP = 0.2
 _FAULT_HOURS = 6
 _AROUND_DAYS = 21
@@ -73,11 +90,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a model would have issued, and its cost: ``fan`` [N, Q] in MW for the rows of `Backtest`, CPU seconds."""
+    """What a model would have issued, and its cost: ``fan`` [N, Q] in MW for the rows of `Backtest`, CPU seconds.
+
+    ``days`` are the peaks and energies of the tested origins' windows; None where nobody asked for them.
+    """
 
     fan: Floats
     fit_seconds: float
     predict_seconds: float
+    days: Days | None = None
 
 
 @dataclass(frozen=True)
@@ -137,11 +158,31 @@ class Backtest:
             "mape_pct": metrics.mape(actual, point),
             "bias_mw": metrics.bias(actual, point),
             "crps_mw": metrics.crps(actual, shown, quantiles=QUANTILES),
-            "coverage_80_pct": metrics.coverage(actual, low=_band(shown, 0.1), high=_band(shown, 0.9)),
-            "coverage_95_pct": metrics.coverage(actual, low=_band(shown, 0.025), high=_band(shown, 0.975)),
+            **{
+                f"coverage_{share}_pct": metrics.coverage(actual, low=_band(shown, low), high=_band(shown, high))
+                for share, (low, high) in _BANDS.items()
+            },
+            **{
+                f"mape_{kind}_pct": metrics.mape(actual[these], point[these]) if these.any() else None
+                for kind, these in ((kind, self.day_kind[rows] == number) for number, kind in enumerate(_KINDS))
+            },
             "skill_vs_naive": against(self.naive),
             "skill_vs_tso": against(self.tso),
         } | counts
+
+    def days(self) -> dict[str, dict[str, float | int | None]]:
+        """Scores of every model's daily peaks and energies, by model name; none but of the day-ahead task.
+
+        ``n`` days count: those of which every interval has a plausible actual, and a model that is too young to say
+        has none. The hour of a peak is right within one hour.
+        """
+        if self.plan.task is not Task.DAY_AHEAD:
+            return {}
+        tested = self.origins.take(np.unique(self.origin))
+        actual = Days.of(self.actual[None, :], origins=tested, resolution=self.resolution)
+        return {
+            name: _day_scores(actual, replay.days) for name, replay in self.replays.items() if replay.days is not None
+        }
 
     def forecasts(self) -> pl.DataFrame:
         """Every replayed forecast as a Forecast table with the ``actual`` beside it, by ``backtest:<model>``."""
@@ -165,6 +206,23 @@ class Backtest:
         times = [pl.col(name).dt.replace_time_zone("UTC") for name in ("issue_time", "valid_time")]
         stamped = pl.concat(tables).with_columns(*times, pl.col("resolution").cast(FORECAST["resolution"]))
         return stamped.with_columns(pl.col("actual").fill_nan(None))
+
+
+def _day_scores(actual: Days, forecast: Days) -> dict[str, float | int | None]:
+    rows = np.isfinite(actual.energy).all(axis=1) & np.isfinite(forecast.energy).all(axis=1)
+    if not rows.any():
+        return dict.fromkeys(DAY_SCORES) | {"n": 0}
+    peak, energy = actual.peak[rows, MEDIAN], actual.energy[rows, MEDIAN]
+    peaks, energies = forecast.peak[rows], forecast.energy[rows]
+    off = np.abs(forecast.likely_hour - actual.likely_hour)[rows]
+    return {
+        "peak_mae_mw": metrics.mae(peak, peaks[:, MEDIAN]),
+        "peak_hour_hit_pct": float(100 * np.mean(off <= _HIT_HOURS)),
+        "peak_coverage_80_pct": metrics.coverage(peak, low=_band(peaks, 0.1), high=_band(peaks, 0.9)),
+        "energy_mape_pct": metrics.mape(energy, energies[:, MEDIAN]),
+        "energy_coverage_80_pct": metrics.coverage(energy, low=_band(energies, 0.1), high=_band(energies, 0.9)),
+        "n": int(rows.sum()),
+    }
 
 
 def _band(fan: Floats, quantile: float) -> Floats:
@@ -224,6 +282,7 @@ def run(
     rows = is_tested[whole.origin]
     fans = {name: np.full((len(whole.origin), len(QUANTILES)), np.nan) for name in recipes}
     costs = {name: [0.0, 0.0] for name in recipes}
+    days: dict[str, list[Days]] = {name: [] for name in recipes}
     with threadpool_limits(1), ThreadPoolExecutor(WORKERS) as pool:
         jobs = [
             (name, block, pool.submit(_refit, recipe, whole, known, block=block, seed=plan.seed))
@@ -232,8 +291,9 @@ def run(
         ]
         try:
             for done, (name, block, job) in enumerate(jobs, start=1):
-                fan, spent = job.result()
+                fan, found, spent = job.result()
                 fans[name][block[whole.origin]] = fan
+                days[name].append(found)
                 costs[name] = [before + more for before, more in zip(costs[name], spent, strict=True)]
                 if progress is not None:
                     progress(done, total)
@@ -259,13 +319,16 @@ def run(
         tso=settled.known(TSO_FORECAST, valid_time, issue_time=last),
         weather_basis=expected.weather_basis(_training(whole, known, at=whole.origins.issue_time[is_tested][-1])),
         tso_basis=settled.tso_basis,
-        replays={name: Replay(fans[name][rows], *costs[name]) for name in recipes},
+        replays={
+            name: Replay(fans[name][rows], fitting, predicting, _joined(days[name]))
+            for name, (fitting, predicting) in costs.items()
+        },
     )
 
 
 def _refit(
     recipe: Recipe, whole: Design, known: Snapshot, *, block: NDArray[np.bool_], seed: int
-) -> tuple[Floats, tuple[float, float]]:
+) -> tuple[Floats, Days, tuple[float, float]]:
     """Fit on what was public at the block's first issue time, and predict the block."""
     at = whole.origins.issue_time[np.flatnonzero(block)[0]]
     train = _training(whole, known, at=at)
@@ -273,7 +336,22 @@ def _refit(
     fitted = recipe.fit(train, seed=seed)
     middle = time.thread_time()
     fan = fitted.predict(whole.take(block, run_up=RUN_UP_DAYS * DAY))
-    return fan, (middle - start, time.thread_time() - middle)
+    spent = (middle - start, time.thread_time() - middle)
+    return fan, _days(fitted, fan, origins=whole.origins.take(block), resolution=whole.resolution), spent
+
+
+def _days(fitted: Fitted, fan: Floats, *, origins: Origins, resolution: np.timedelta64) -> Days:
+    """What the forecast means for whole windows; all NaN where the model is too young to say."""
+    try:
+        scenarios = fitted.calibration.scenarios(fan, origins=origins, resolution=resolution)
+    except TooLittleHistory:
+        scenarios = np.full((1, len(fan)), np.nan)
+    return Days.of(scenarios, origins=origins, resolution=resolution, fan=fan)
+
+
+def _joined(blocks: list[Days]) -> Days:
+    """The days of one block after another."""
+    return Days(*(np.concatenate([getattr(days, name) for days in blocks]) for name in ("peak", "energy", "hour")))
 
 
 def _training(whole: Design, known: Snapshot, *, at: np.datetime64) -> Design:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import polars as pl
 
 from gridcast import pipeline
 from gridcast.contracts import INPUTS, LOAD
 from gridcast.errors import DataError, MissingExtra
-from gridcast.market.days import issue_time
+from gridcast.market.days import Origins, issue_time
 from gridcast.market.zones import zone as find_zone
 from gridcast.sources import tabular
 
@@ -66,15 +66,78 @@ def forecast(
         DataError: the frame breaks a contract, or holds too little history.
         UnknownZone, UnknownModel, ConfigError: a name is wrong.
     """
+    asked = _asked(
+        frame, zone=zone, delivery_day=delivery_day, model=model, inputs=inputs, seed=seed, zones_file=zones_file
+    )
+    return _like(frame, pipeline.issue(**asked))
+
+
+def explain(
+    frame: Frame,
+    *,
+    zone: str,
+    delivery_day: date | None = None,
+    model: str = "champion",
+    inputs: Sequence[str] = INPUTS,
+    seed: int = 0,
+    zones_file: Path | None = None,
+) -> Frame:
+    """Say why `forecast` forecasts what it does, in megawatt terms that sum to the median.
+
+    Args:
+        frame: as for `forecast`, and so is what follows.
+        zone: bidding zone.
+        delivery_day: market-local.
+        model: ``linear``, ``boosted``, ``ensemble``; ``champion`` is the shipped default.
+        inputs: which kinds of information to use.
+        seed: of everything random.
+        zones_file: TOML with your own zones and portfolios.
+
+    Returns:
+        A frame of the kind given, a row an interval: ``valid_time``, ``forecast`` (MW, the median), and a column a term
+        (MW): ``typical``, ``calendar``, ``holiday``, ``temperature``, ``weather``, ``recent_level``, ``tso``,
+        ``limit``, as far as the model knows of them; see `gridcast.models.explaining.TERMS`.
+
+    Raises:
+        DataError: the frame breaks a contract, or holds too little history.
+        UnknownZone, UnknownModel, ConfigError: a name is wrong, or the model cannot be explained.
+    """
+    asked = _asked(
+        frame, zone=zone, delivery_day=delivery_day, model=model, inputs=inputs, seed=seed, zones_file=zones_file
+    )
+    return _like(frame, pipeline.explained(**asked).terms)
+
+
+class _Asked(TypedDict):
+    observations: pl.DataFrame
+    trained: pipeline.Trained
+    origin: Origins
+    model_version: str
+
+
+def _asked(
+    frame: object,
+    *,
+    zone: str,
+    delivery_day: date | None,
+    model: str,
+    inputs: Sequence[str],
+    seed: int,
+    zones_file: Path | None,
+) -> _Asked:
+    """What one forecast is made from: the model is trained on what was public at its issue time."""
     where, recipes = find_zone(zone, user_file=zones_file), pipeline.recipes([model])
     observations = _observations(frame, zone=zone, zones_file=zones_file)
     if delivery_day is None:
         last: datetime = observations.filter(pl.col("variable") == LOAD)["valid_time"].max()  # type: ignore[assignment]
         delivery_day = last.astimezone(where.market_zone).date() + timedelta(days=1)
     at = issue_time(where, delivery_day)
-    trained = pipeline.train(observations, zone=where, recipe=recipes[model], at=at, inputs=inputs, seed=seed)
-    origin = pipeline.window_to_issue(where, now=at, delivery_day=delivery_day)
-    return _like(frame, pipeline.issue(observations, trained=trained, origin=origin, model_version=f"fitted:{model}"))
+    return {
+        "observations": observations,
+        "trained": pipeline.train(observations, zone=where, recipe=recipes[model], at=at, inputs=inputs, seed=seed),
+        "origin": pipeline.window_to_issue(where, now=at, delivery_day=delivery_day),
+        "model_version": f"fitted:{model}",
+    }
 
 
 def backtest(

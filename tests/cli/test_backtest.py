@@ -20,14 +20,27 @@ SCORES = {
     "mape_pct",
     "bias_mw",
     "crps_mw",
+    "coverage_50_pct",
     "coverage_80_pct",
+    "coverage_90_pct",
     "coverage_95_pct",
+    "mape_ordinary_pct",
+    "mape_holiday_pct",
+    "mape_bridge_pct",
     "skill_vs_naive",
     "skill_vs_tso",
     "n",
     "origins",
     "fit_seconds",
     "predict_seconds",
+}
+DAYS = {
+    "peak_mae_mw",
+    "peak_hour_hit_pct",
+    "peak_coverage_80_pct",
+    "energy_mape_pct",
+    "energy_coverage_80_pct",
+    "n",
 }
 BESIDE = {
     "models",
@@ -75,9 +88,13 @@ def test_json_is_one_document_with_the_keys_of_the_design(backtest, good_file):
     assert set(document) == BESIDE
     assert list(document["models"]) == ["naive", "linear"]
     for name, scores in document["models"].items():
+        days = scores.pop("days")
+        assert (set(days), days["n"]) == (DAYS, 4)
         assert set(scores) == SCORES
-        assert scores["skill_vs_tso"] is None
-        assert all(math.isfinite(value) for key, value in scores.items() if key != "skill_vs_tso"), name
+        nothing = {"skill_vs_tso", "mape_holiday_pct", "mape_bridge_pct"}  # four ordinary days, no operator
+        assert {key for key, value in scores.items() if value is None} == nothing
+        assert all(math.isfinite(scores[key]) for key in scores.keys() - nothing), name
+        assert scores["mape_ordinary_pct"] == scores["mape_pct"]
         assert (scores["n"], scores["origins"]) == (HOURS, 4)
     assert document["models"]["naive"]["skill_vs_naive"] == pytest.approx(0, abs=1e-12)
     assert document["models"]["linear"]["skill_vs_naive"] != 0
@@ -123,6 +140,18 @@ def test_the_forecasts_of_out_are_named_by_utc_instants(backtest, home):
     assert first["issue_time"] == "2018-03-23T10:00:00Z"  # 11:00 CET on the day before
     assert first["valid_time"] == "2018-03-23T23:00:00Z"
     assert (first["zone"], first["resolution"]) == ("DK_1", 60)
+
+
+def test_a_load_that_is_public_later_is_forecast_worse_and_the_store_knows_its_own(backtest, gridcast):
+    """The synthetic load has a memory of hours: what is known four hours longer helps, a day longer still."""
+    by_lag = {lag: backtest("--models", "linear", "--load-lag", lag)["models"]["linear"] for lag in (0, 2, 30)}
+    default = backtest("--models", "linear")["models"]["linear"]
+    assert without_seconds(by_lag[2]) == without_seconds(default)
+    assert by_lag[0]["crps_mw"] != by_lag[2]["crps_mw"]
+    assert by_lag[30]["mae_mw"] > by_lag[0]["mae_mw"]
+    refused = gridcast("backtest", "--zone", "DK_1", *PERIOD, "--load-lag", 1)
+    assert refused.code == 2
+    assert "the store knows when its load was public" in refused.err
 
 
 def test_naive_is_the_same_local_hour_seven_days_before(backtest, home, good_file):

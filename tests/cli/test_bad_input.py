@@ -178,6 +178,7 @@ def test_a_bad_date_is_refused(refused, good_file, day):
 def test_a_bad_now_is_refused(refused, now):
     for verb in (
         ("issue",),
+        ("explain",),
         ("train",),
         ("ingest", "--source", "demo", "--start", "2026-01-01", "--end", "2026-01-09"),
     ):
@@ -195,6 +196,7 @@ def test_an_unknown_zone_names_the_nearest(refused, good_file, code, nearest):
         ("ingest", "--source", "tabular", "--file", good_file),
         ("train",),
         ("issue",),
+        ("explain",),
     ):
         refused(*verb, "--zone", code, says=f"there is no zone '{code}'.*{nearest}", code=2)
 
@@ -230,7 +232,8 @@ def test_wrong_usage_is_one_line_too(refused):
     refused("bogus", says="bogus", code=2)
     refused("backtest", "--zone", "DK_1", says="--from|--to", code=2)
     refused("ingest", "--zone", "DK_1", "--source", "crystal-ball", says="tabular.*demo", code=2)
-    refused("issue", "--zone", "DK_1", "--format", "xml", says="table.*json.*csv", code=2)
+    for verb in ("issue", "explain"):
+        refused(verb, "--zone", "DK_1", "--format", "xml", says="table.*json.*csv", code=2)
 
 
 def test_ingest_and_its_sources_go_with_their_options(refused, good_file):
@@ -345,7 +348,7 @@ def test_force_overwrites_an_output(gridcast, good_file):
 def test_a_corrupt_database_is_refused(refused, home):
     home.mkdir()
     (home / "gridcast.db").write_bytes(b"this is no database" * 500)
-    for words in (("backtest", *PERIOD), ("train",), ("issue",)):
+    for words in (("backtest", *PERIOD), ("train",), ("issue",), ("explain",)):
         refused(*words, "--zone", "DK_1", says="gridcast.db cannot be opened", code=1)
 
 
@@ -374,7 +377,8 @@ def test_an_unreachable_database_is_refused_without_its_password(refused, good_f
 def test_an_empty_store_says_what_to_ingest_and_leaves_nothing_behind(refused):
     refused("train", "--zone", "DK_1", says="gridcast ingest --zone DK_1", code=1)
     refused("backtest", "--zone", "DK_1", *PERIOD, says="no load of DK_1", code=1)
-    refused("issue", "--zone", "DK_1", says="gridcast train --zone DK_1", code=1)
+    for verb in ("issue", "explain"):
+        refused(verb, "--zone", "DK_1", says="gridcast train --zone DK_1", code=1)
 
 
 def test_a_delivery_day_that_is_not_forecastable_yet_is_refused(refused, gridcast, good_file):

@@ -61,7 +61,7 @@ def issued(home, zone="DK_1"):
 def test_an_issued_forecast_is_complete_ordered_and_named(flow, home):
     document = flow(f"issue --zone DK_1 --format json --now {NOW}").document
     assert set(document) == {
-        *("zone", "issue_time", "unit", "resolution", "model_version", "degraded", "peak", "intervals")
+        *("zone", "issue_time", "unit", "resolution", "model_version", "degraded", "peak", "intervals", "day")
     }
     assert (document["zone"], document["unit"], document["resolution"]) == ("DK_1", "MW", "PT60M")
     assert document["degraded"] == ""

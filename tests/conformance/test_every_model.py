@@ -74,8 +74,11 @@ class Fitted:
     bands: calibration.Calibration
     held_out: np.ndarray = field(default_factory=lambda: np.empty(0))
 
+    def point(self, design):
+        return self.recipe.point(design)
+
     def predict(self, design):
-        return self.bands.fan(self.recipe.point(design)[design.wanted_rows], design=design, rows=design.wanted_rows)
+        return self.bands.fan(self.point(design), design=design)
 
     def save(self, folder):
         artifact.save(folder, meta={"share": self.recipe.share}, arrays=artifact.flatten("bands", self.bands))
@@ -181,6 +184,31 @@ def test_it_gives_every_quantile_of_every_interval_finite_positive_and_in_order(
 
 
 @every_model()
+def test_its_point_forecasts_are_of_every_row_and_its_median_is_near_them(name):
+    """The median makes up for a share of the last days' errors, and for no more."""
+    point = fitted(name).point(february())
+    wanted = february().wanted_rows
+
+    assert point.shape == wanted.shape
+    assert np.isfinite(point[wanted]).all()
+    assert np.isfinite(point[~wanted]).mean() > 0.7  # what the errors of the last four weeks are counted from
+    moved = np.log(fitted(name).predict(february())[:, MEDIAN]) - point[wanted]
+    assert np.abs(moved).max() < 0.1
+    assert np.abs(moved).mean() < 0.5 * np.abs(np.log(actual()) - point[wanted]).mean()
+
+
+@every_model()
+def test_what_it_held_out_is_as_long_as_its_training_and_no_better_than_a_forecast(name):
+    held_out, target = fitted(name).held_out, training().target
+    error = np.abs(np.log(target) - held_out)
+    tested = np.abs(np.log(actual()) - fitted(name).point(february())[february().wanted_rows])
+
+    assert held_out.shape == target.shape
+    assert np.isfinite(error).mean() > (0.1 if name in DEEP else 0.5)  # a network may hold out its last weeks only
+    assert np.nanmean(error) > 0.5 * tested.mean()
+
+
+@every_model()
 def test_the_same_seed_writes_the_same_bytes(name, tmp_path):
     fitted(name).save(tmp_path / "one")
     models.recipe(name, PARAMETERS.get(name)).fit(training(), seed=3).save(tmp_path / "two")
@@ -254,10 +282,11 @@ def test_the_newest_two_days_of_load_may_be_missing(name):
 
 
 @every_model(but=REPEATS_A_SPIKE)
+@pytest.mark.parametrize("factor", [2, 5])
 @pytest.mark.parametrize("hours_before_issue", [20, 7 * 24 - 20])
-def test_a_spike_in_one_past_hour_hardly_moves_it(name, hours_before_issue):
+def test_a_spike_in_one_past_hour_hardly_moves_it(name, hours_before_issue, factor):
     at = ISSUE - np.timedelta64(hours_before_issue, "h")
-    spiked = world().load_changed(pl.col("value") * 5, between=(at, at + np.timedelta64(1, "h")))
+    spiked = world().load_changed(pl.col("value") * factor, between=(at, at + np.timedelta64(1, "h")))
     day = spiked.design(TESTED, TESTED + timedelta(days=1))
     usual = world().design(TESTED, TESTED + timedelta(days=1))
     assert (day.recent_load[day.wanted] > usual.recent_load[usual.wanted]).sum() == 1

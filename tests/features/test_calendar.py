@@ -90,10 +90,11 @@ def test_the_friday_after_ascension_is_a_bridge_between_a_holiday_and_a_weekend(
     assert kinds.tolist() == [0, 1, 2, 0]
 
 
-def test_a_weekday_counts_unless_it_is_a_holiday_which_counts_by_name_and_by_weekday() -> None:
+def test_a_day_counts_by_its_weekday_and_a_holiday_as_a_sunday_and_by_name() -> None:
     made = blocks("DK_1", "2024-12-25", "2024-12-28", "2022-12-25", "2024-06-12")  # Wednesday, Saturday, Sunday
-    assert made["weekday"].values.sum(axis=1).tolist() == [0, 1, 0, 1]
+    assert made["weekday"].values.sum(axis=1).tolist() == [1, 1, 1, 1]
     assert on(made["weekday"], "weekday 5") == [0, 1, 0, 0]
+    assert on(made["weekday"], "weekday 6") == [1, 0, 1, 0]
     assert on(made["holiday"], "holiday, working day") == [1, 0, 0, 0]
     assert on(made["holiday"], "holiday, weekday 6") == [0, 0, 1, 0]
     assert on(made["holiday_name"], "Christmas Day, working day") == [1, 0, 0, 0]
@@ -148,7 +149,11 @@ def test_holidays_and_working_days_count_by_the_share_of_the_people_who_have_the
     assert ((share > 0) & (share < 1)).sum() > 2
     for name in ("holiday", "holiday_name"):
         np.testing.assert_allclose(made[name].values.sum(axis=1), share, atol=1e-12)
-    np.testing.assert_allclose(made["weekday"].values.sum(axis=1), 1 - share, atol=1e-12)
+    weekday = made["weekday"].values
+    np.testing.assert_allclose(weekday.sum(axis=1), 1, atol=1e-12)  # a holiday is a Sunday to those who have it
+    sunday = (year.astype(int) + 3) % 7 == 6
+    np.testing.assert_allclose(weekday[~sunday, 6], share[~sunday], atol=1e-12)
+    np.testing.assert_allclose(weekday[sunday, 6], 1, atol=1e-12)
 
 
 def test_a_regional_holiday_counts_by_name_and_the_friday_after_as_a_bridge_of_as_many_people() -> None:

@@ -61,6 +61,11 @@ def test_the_run_up_is_every_day_before_that_the_lags_of_a_lag_need() -> None:
     oldest = rows.lag_row[rows.wanted_rows][:, LAG_DAYS - 1]
     assert (oldest >= 0).all()
     assert all(np.isfinite(block.values[oldest]).all() for block in rows.weather)
+    its_own = rows.lag_row[oldest][:, LAG_DAYS - 1]  # the oldest forecast that an error is counted from saw as much
+    assert (its_own >= 0).all()
+    assert all(np.isfinite(block.values[its_own]).all() for block in rows.weather)
+    newest = rows.recent_row[rows.origin[oldest]]
+    assert (newest[:, -1] >= 0).all()
 
 
 @pytest.mark.parametrize("task", list(Task))

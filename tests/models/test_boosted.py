@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from gridcast.contracts import LOAD, MEDIAN, Design
 from gridcast.errors import ArtifactMismatch
@@ -66,20 +67,65 @@ def test_a_linear_model_of_the_same_rows_may_be_handed_in(learned: tuple[Design,
     np.testing.assert_array_equal(handed.predict(made), model.predict(made))
 
 
+def quarter(train: Design) -> NDArray[np.int64]:
+    """Which of two halves, in turns of 91 days, a row [N] belongs to."""
+    return (train.valid_time.astype("datetime64[D]").astype(np.int64) // 91) % 2
+
+
 def test_each_half_of_the_trees_holds_out_what_the_other_half_learned(learned: tuple[Design, FittedBoosted]) -> None:
     train, model = learned
-    target, fold = expected.log_target(train), expected.folds(train) % 2
+    target = expected.log_target(train)
     rows = np.isfinite(model.held_out)
-    assert rows.mean() > 0.85
+    assert rows.mean() > 0.75
     np.testing.assert_array_equal(rows, np.isfinite(target - model.linear.held_out))
     assert len(model.trees) == 2
-    own = target - model.linear.held_out
+    own, rest = target - model.linear.held_out, target - model.held_out
     limit = 5 * model.linear.base.sigma[train.slot]
-    rest = target - model.held_out
     for half in range(2):
-        out = rows & (fold == half) & (np.abs(own) < limit)
-        assert out.any()
+        out = rows & (quarter(train) == half) & (np.abs(own) < limit)
+        assert out.sum() > 1000
         assert np.abs(rest[out]).mean() < np.abs(own[out]).mean()
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_trees_that_hold_out_a_quarter_of_a_year_have_not_seen_its_load(
+    half: int, learned: tuple[Design, FittedBoosted]
+) -> None:
+    train, model = learned
+    out = quarter(train) == half
+    changed = train.with_target(np.where(out, train.target * (1 + 0.02 * (train.slot % 2)), train.target))
+    other = Boosted().fit(changed, seed=1, linear=model.linear)
+    same = [
+        tree.model_to_string() == mine.model_to_string() for tree, mine in zip(other.trees, model.trees, strict=True)
+    ]
+    assert same == [half == 0, half == 1]
+    np.testing.assert_array_equal(other.held_out[out], model.held_out[out])
+    assert not np.array_equal(other.held_out[~out], model.held_out[~out], equal_nan=True)
+
+
+def test_with_weather_all_of_the_trees_correction_counts_and_without_it_half(
+    frame: pl.DataFrame, learned: tuple[Design, FittedBoosted], made: Design
+) -> None:
+    blind = Boosted().fit(training(DK_1, frame, first=FIRST, last=TESTED, inputs=("load", "calendar")), seed=1)
+    assert (learned[1].share, blind.share) == (1.0, 0.5)
+    for model in (learned[1], blind):
+        base = model.linear.point(made)
+        np.testing.assert_array_equal(replace(model, share=0.0).point(made), base)
+        whole = replace(model, share=1.0).point(made) - base
+        assert np.abs(whole).mean() > 1e-4
+        np.testing.assert_allclose(model.point(made) - base, model.share * whole, atol=1e-12)
+
+
+def test_what_is_held_out_has_as_much_of_the_correction_as_a_forecast(
+    frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = training(DK_1, frame, first=FIRST, last=TESTED, inputs=("load", "calendar"))
+    linear, held_out = Linear().fit(train), {}
+    for share in (0.5, 1.0):
+        monkeypatch.setattr("gridcast.models.boosted._SHARE_WITHOUT", share)
+        held_out[share] = Boosted(rounds=40).fit(train, linear=linear).held_out - linear.held_out
+    np.testing.assert_allclose(2 * held_out[0.5], held_out[1.0], atol=1e-12)
+    assert np.nanmean(np.abs(held_out[1.0])) > 1e-4
 
 
 def test_its_seed_changes_the_trees_and_its_size_is_as_asked(
@@ -101,6 +147,16 @@ def test_a_spike_in_the_history_moves_no_tree_by_more_than_its_cut(
     spiked = replace(train, target=np.where(np.arange(len(train.target)) == row, 50 * train.target, train.target))
     ratio = Boosted().fit(spiked, seed=1).predict(made)[:, MEDIAN] / model.predict(made)[:, MEDIAN]
     assert np.abs(np.log(ratio)).mean() < 0.01
+
+
+def test_a_fortnight_in_another_unit_is_not_learned_from(learned: tuple[Design, FittedBoosted], made: Design) -> None:
+    train, model = learned
+    late = train.valid_time > train.valid_time.max() - np.timedelta64(30, "D")
+    wild, unknown = (
+        Boosted().fit(train.with_target(np.where(late, value, train.target)), seed=1, linear=model.linear)
+        for value in (1000 * train.target, np.nan)
+    )
+    np.testing.assert_array_equal(wild.predict(made), unknown.predict(made))
 
 
 def test_weather_that_is_absent_is_as_weather_that_is_unknown(

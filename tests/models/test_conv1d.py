@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,11 +16,12 @@ import polars as pl
 import pytest
 
 from gridcast import models
-from gridcast.contracts import LOAD, MEDIAN, Design
+from gridcast.contracts import LOAD, MEDIAN, QUANTILES, Design
 from gridcast.errors import MissingExtra, TooLittleHistory
 from gridcast.features.design import design, with_target
 from gridcast.market.days import HOUR, Task, origins
 from gridcast.market.zones import zone
+from gridcast.models import expected
 from gridcast.models.conv1d import Conv1d
 from gridcast.models.conv1d_classic import FEATURES, Conv1dClassic, clock_features, raw_windows
 from gridcast.sources import demo, tabular
@@ -168,6 +170,100 @@ def test_every_row_that_could_be_learned_from_is_held_out_once_by_the_other(trai
     held = np.isfinite(QUICK["conv1d"].fit(training).held_out)
 
     np.testing.assert_array_equal(held, np.isfinite(training.target))
+
+
+@deep
+def test_fits_side_by_side_are_those_of_one_after_the_other(training):
+    recipe = replace(QUICK["conv1d"], epochs=2)
+    alone = [recipe.fit(training, seed=seed).held_out for seed in (0, 7)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda seed: recipe.fit(training, seed=seed).held_out, (0, 7)))
+
+    np.testing.assert_array_equal(together, alone)
+
+
+@deep
+@pytest.mark.parametrize("members", [2, 6, 8])
+def test_a_held_out_fold_is_forecast_by_networks_that_have_not_seen_it(members):
+    draw, recipe = np.random.default_rng(1), replace(QUICK["conv1d"], members=members, rate=0.02, batch=8)
+    past, future, wanted = (draw.normal(size=shape) for shape in ((60, 72, 4), (60, 25, 3), (60, 25)))
+    fold = np.repeat(np.arange(6), 10)
+    changed = np.where((fold == 2)[:, None], 1 - wanted, wanted)
+
+    (_, one), (_, other) = (recipe._members([past, future, y], fold=fold, seed=0) for y in (wanted, changed))
+    assert np.isfinite(one).all()
+    np.testing.assert_array_equal(other[fold == 2], one[fold == 2])
+    assert not np.array_equal(other[fold == 5], one[fold == 5])
+
+
+def test_a_held_out_fold_deviates_from_an_expectation_that_does_not_know_it(training):
+    recipe, fold = QUICK["conv1d"], expected.folds(training)
+    base = expected.fit(training, half_life_days=recipe.half_life_days)
+    changed = training.with_target(np.where(fold == fold[-1], 1.3 * training.target, training.target))
+
+    one, other, all_seen = (
+        recipe._without(each, base, out=out).mu
+        for each, out in ((training, fold[-1]), (changed, fold[-1]), (changed, -1))
+    )
+    np.testing.assert_array_equal(other, one)
+    assert np.abs(all_seen - one).max() > 0.05
+
+
+def test_with_too_little_history_to_leave_a_fold_out_none_is(training):
+    late = training.valid_time > training.valid_time.max() - np.timedelta64(70, "D")
+    short = training.with_target(np.where(late, training.target, np.nan))
+    base = expected.fit(short, half_life_days=1500.0)
+    most = np.bincount(expected.folds(short)[late]).argmax()
+
+    np.testing.assert_array_equal(QUICK["conv1d"]._without(short, base, out=int(most)).mu, base.predict(short))
+
+
+@deep
+def test_a_network_that_is_less_sure_widens_the_bands_and_leaves_the_point(training, rows):
+    fitted = QUICK["conv1d"].fit(training)
+    day = design_of(rows, CUT, CUT + timedelta(days=1))
+    bias = "write.5.bias"  # of the steps between the quantiles
+    step = np.where(np.arange(len(QUANTILES)) == MEDIAN, 0.0, 5.0)
+    first, *others = fitted.weights
+    unsure = replace(fitted, weights=({**first, bias: first[bias] + step}, *others))
+
+    np.testing.assert_allclose(unsure.point(day), fitted.point(day))
+    wide, narrow = (np.ptp(np.log(each.predict(day)), axis=1) for each in (unsure, fitted))
+    assert (wide > 1.05 * narrow).all()  # errors so far are small for bands so wide, which narrows them again
+
+
+@deep
+def test_the_network_begins_at_the_least_squares_of_its_columns():
+    import torch
+
+    from gridcast.models.networks import Deviation
+
+    draw = np.random.default_rng(3)
+    past, future = draw.normal(size=(2000, 72, 2)), draw.normal(size=(2000, 24, 3))
+    target = 0.5 + future @ np.array([1.0, 0.0, -2.0])
+    target[:5] = np.nan
+    network = Deviation(past=2, future=3, steps=24, newest=48, channels=4, dropout=0.1, levels=9).double().eval()
+
+    with torch.no_grad():
+        answer = network.begun(future, target)(torch.from_numpy(past), torch.from_numpy(future)).numpy()
+    assert np.abs(answer[5:, :, 4] - target[5:]).mean() < 0.1  # a twentieth is the penalty's
+    assert (np.diff(answer, axis=2) > 0).all()
+
+
+@deep
+def test_the_quantile_loss_is_least_at_the_quantiles():
+    import torch
+
+    from gridcast.models.networks import pinball
+
+    target = torch.linspace(0.0, 1.0, 101)
+
+    def loss(*answer: float) -> float:
+        return float(pinball(torch.tensor([answer] * 101), target, levels=(0.1, 0.5)))
+
+    assert loss(0.1, 0.5) < min(loss(0.15, 0.5), loss(0.05, 0.5), loss(0.1, 0.55), loss(0.1, 0.45))
+    one = pinball(torch.tensor([[2.0]]), torch.tensor([5.0]), levels=(0.9,))
+    assert float(one) == pytest.approx(2.7)
 
 
 @deep

@@ -1,4 +1,4 @@
-"""What is expected, and how the recent past deviated from it."""
+"""What calendar and weather make us expect."""
 
 from __future__ import annotations
 
@@ -52,94 +52,6 @@ def test_the_expectation_knows_the_hour_the_weekday_the_holiday_and_the_weather(
     assert base.sigma.shape == (24,)
     assert (base.sigma > 0.01).all()
     assert (base.sigma < 0.04).all()
-
-
-def test_a_lag_that_fell_on_a_holiday_deviates_no_more_than_any_other(
-    frame: pl.DataFrame, learned: tuple[Design, Expected]
-) -> None:
-    """The load of Ascension Day was 30 % low, as was to be expected of it."""
-    base = learned[1]
-    ascension = date(2024, 5, 9)
-    week_after = to_forecast(DK_1, frame, first=ascension + timedelta(days=7))
-    rows = week_after.wanted_rows
-    mu = base.predict(week_after)
-    holiday_lag = week_after.lag_load[rows][:, 6]
-    assert (np.log(holiday_lag) - mu[rows] < -0.2).all()
-    deviation = expected.deviations(week_after, expected=base, mu=mu)[rows]
-    assert np.abs(deviation).max() < 5 * base.sigma.max()
-    row = week_after.lag_row[rows][:, 6]
-    assert (week_after.day_kind[row] == 1).all()
-    by_hand = np.log(holiday_lag) - mu[row]
-    np.testing.assert_allclose(deviation[:, 10], np.clip(by_hand, -5 * base.sigma, 5 * base.sigma))
-    assert np.abs(by_hand).mean() < 0.06
-
-
-def test_deviations_are_what_plain_loops_find(frame: pl.DataFrame, learned: tuple[Design, Expected]) -> None:
-    base = learned[1]
-    made = to_forecast(DK_1, frame, first=TESTED + timedelta(days=1))
-    mu = base.predict(made)
-    columns = expected.deviations(made, expected=base, mu=mu)
-    sigma = base.sigma
-
-    def of(load: float, row: int) -> float:
-        if row < 0 or not load > 0:
-            return float("nan")
-        limit = 5 * sigma[made.slot[row]]
-        return float(np.clip(np.log(load) - mu[row], -limit, limit))
-
-    def mean(values: list[float]) -> float:
-        known = [value for value in values if not np.isnan(value)]
-        return sum(known) / len(known) if known else 0.0
-
-    for row in np.flatnonzero(made.wanted_rows):
-        origin = made.origin[row]
-        recent = [of(made.recent_load[origin, n], made.recent_row[origin, n]) for n in range(672)]
-        lag = [0.0] + [of(made.lag_load[row, n], made.lag_row[row, n]) for n in range(28)]
-        lead = float((made.valid_time[row] - made.origins.issue_time[origin]) / HOUR)
-        hours = [mean(recent[:count]) for count in (6, 12, 24, 48, 168, 672)]
-        by_hand = [
-            *hours,
-            hours[0] * np.exp(-lead / 5),
-            hours[0] * np.exp(-lead / 15),
-            *(mean([lag[days]]) for days in (1, 2, 7, 14)),
-            mean(lag[2:9]),
-            mean(lag[2:29]),
-            mean([lag[days] for days in (7, 14, 21, 28)]),
-        ]
-        np.testing.assert_allclose(columns[row], by_hand, atol=1e-12)
-
-
-def test_an_unknown_past_is_no_deviation(frame: pl.DataFrame, learned: tuple[Design, Expected]) -> None:
-    base = learned[1]
-    made = to_forecast(DK_1, frame, first=TESTED)
-    mu = base.predict(made)
-    blind = replace(
-        made,
-        lag_load=np.full_like(made.lag_load, np.nan),
-        recent_load=np.full_like(made.recent_load, np.nan),
-        lag_row=np.full_like(made.lag_row, -1),
-        recent_row=np.full_like(made.recent_row, -1),
-    )
-    assert (expected.deviations(blind, expected=base, mu=mu) == 0).all()
-    for dead in (0.0, -5.0):
-        flat = replace(
-            made, lag_load=np.full_like(made.lag_load, dead), recent_load=np.full_like(made.recent_load, dead)
-        )
-        assert (expected.deviations(flat, expected=base, mu=mu) == 0).all()
-
-
-@pytest.mark.parametrize("factor", [100.0, 0.01])
-def test_a_spike_in_the_past_is_cut_at_five_standard_deviations(
-    factor: float, frame: pl.DataFrame, learned: tuple[Design, Expected]
-) -> None:
-    base = learned[1]
-    made = to_forecast(DK_1, frame, first=TESTED)
-    mu = base.predict(made)
-    spiked = replace(made, lag_load=made.lag_load * factor, recent_load=made.recent_load * factor)
-    deviation = expected.deviations(spiked, expected=base, mu=mu)[made.wanted_rows]
-    sign = np.sign(np.log(factor))
-    np.testing.assert_allclose(deviation[:, 9], sign * 5 * base.sigma)  # two days before, at the same clock
-    assert np.abs(deviation).max() <= 5 * base.sigma.max() * (1 + 1e-12)
 
 
 def test_too_few_days_are_refused_with_what_is_needed() -> None:

@@ -38,17 +38,21 @@ def test_the_median_is_the_load_at_the_same_clock_seven_days_before(step: int, d
     assert len(times) * step == {AUTUMN: 25, date(2024, 3, 31): 23}.get(day, 24) * 60
 
 
-def test_nothing_else_in_a_design_matters_to_it() -> None:
+def test_nothing_else_in_a_design_matters_to_its_median() -> None:
     frame = history(DK_1, first=date(2024, 5, 1), last=date(2024, 8, 3))
-    model = Naive().fit(training(DK_1, frame, first=date(2024, 5, 9), last=date(2024, 8, 1)))
+    train = training(DK_1, frame, first=date(2024, 5, 9), last=date(2024, 8, 1))
+    model = Naive().fit(train)
     made = to_forecast(DK_1, frame, first=date(2024, 8, 1))
-    other = made.lag_load * 7
+    other = made.lag_load * 1.2
     other[:, 6] = made.lag_load[:, 6]
-    changed = replace(
-        made, lag_load=other, recent_load=made.recent_load * 7, weather=(), tso=made.tso + 1, calendar=made.calendar[:1]
-    )
-    np.testing.assert_array_equal(model.predict(made), model.predict(changed))
-    assert model.held_out.shape == (len(training(DK_1, frame, first=date(2024, 5, 9), last=date(2024, 8, 1)).target),)
+    known = replace(made, weather=(), tso=made.tso + 1, calendar=made.calendar[:1])
+    changed = replace(known, lag_load=other, recent_load=made.recent_load * 1.2)
+    fan, wider = model.predict(made), model.predict(changed)
+    np.testing.assert_array_equal(fan[:, MEDIAN], wider[:, MEDIAN])
+    np.testing.assert_allclose(fan[:, MEDIAN], made.lag_load[made.wanted_rows, 6], rtol=1e-12)
+    assert (wider[:, -1] - wider[:, 0] > fan[:, -1] - fan[:, 0]).all()  # the load was 20 % off of late
+    np.testing.assert_array_equal(model.predict(known), fan)
+    assert model.held_out.shape == train.target.shape
 
 
 def test_where_the_load_a_week_before_is_unknown_or_dead_there_is_no_forecast() -> None:

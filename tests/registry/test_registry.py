@@ -40,9 +40,9 @@ def test_a_model_comes_back_as_it_was_registered_with_all_that_was_said_of_it(re
 
 
 def test_a_recipe_with_tuples_and_models_inside_comes_back_equal(registry, register, naive):
-    recipe = Ensemble(members=("naive",))
+    recipe = Ensemble(members=("naive",), weights=(1.0,))
     member = naive(1.0)
-    version = register(FittedEnsemble(recipe, (member,), np.ones(1), member.calibration))
+    version = register(FittedEnsemble(recipe, (member,), member.calibration))
     fitted, manifest = registry.load(version)
 
     assert fitted.recipe == models.recipe(manifest.model, manifest.parameters) == recipe

@@ -74,14 +74,14 @@ def run(*, now: datetime, html: Path | None, as_json: bool, progress: Progress) 
         show.document(
             {
                 "synthetic": True,
-                "forecasts": [show.forecast_document(each.forecast, zone=zone(code)) for code, each in issued.items()],
+                "forecasts": [show.issued_document(each, zone=zone(code)) for code, each in issued.items()],
                 "backtest": show.scores_document(result, sha256=sha256),
                 "report": str(target),
             }
         )
         return
     for code, each in issued.items():
-        show.forecast(each.forecast, zone=zone(code), output="table")
+        show.forecast(each, zone=zone(code), output="table")
         print()
     show.scores(result, sha256=sha256, as_json=False)
     print(f"\nSynthetic data, {time.perf_counter() - started:.0f} s. Report: {target}")

@@ -1,7 +1,8 @@
-"""Commands that make forecasts: train, backtest, issue, demo."""
+"""Commands that make forecasts: train, backtest, issue, explain, demo."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,10 @@ def backtest(
     models: options.ModelsOption = "champion,naive",
     task: options.TaskOption = "day_ahead",
     inputs: options.InputsOption = options.ALL_INPUTS,
+    load_lag: Annotated[
+        float | None,
+        typer.Option("--load-lag", min=0, max=48, help="Hours until a file's load is public; 2 unless given."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of everything random.")] = 0,
     as_json: options.JsonOption = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write every forecast to this .parquet or .csv.")] = None,
@@ -80,6 +85,11 @@ def backtest(
     options.writable(report, "--report", endings=options.PAGES, force=force)
     if file is not None and snapshot is not None:
         raise ConfigError("--file and --snapshot both name the data", remedy="leave one of them out")
+    if file is None and load_lag is not None:
+        raise ConfigError(
+            "--load-lag is for a file, whose publication is assumed; the store knows when its load was public",
+            remedy="name a file with --file, or leave --load-lag out",
+        )
     plan = pipeline.plan(
         options.zone_of(zone),
         first=options.day_of(first, "--from"),
@@ -93,7 +103,8 @@ def backtest(
         champion=pipeline.champion_recipe(options.open_registry(), zone=plan.zone, task=plan.task),
     )
     if file is not None:
-        observations, sha256 = pipeline.read_file(file, zone=plan.zone, fetched_at=options.instant_of(None))
+        lag = {} if load_lag is None else {"load_lag": timedelta(hours=load_lag)}
+        observations, sha256 = pipeline.read_file(file, zone=plan.zone, fetched_at=options.instant_of(None), **lag)
     else:
         observations, sha256, _ = options.data_of(plan.zone, snapshot=snapshot)
     with options.progress_bar("replaying") as progress:
@@ -122,11 +133,12 @@ def backtest(
 def issue(
     *,
     zone: options.ZoneOption,
-    delivery_day: Annotated[
-        str | None, typer.Option("--delivery-day", help="YYYY-MM-DD; tomorrow unless given.")
-    ] = None,
+    delivery_day: options.DeliveryDayOption = None,
     task: options.TaskOption = "day_ahead",
-    output: Annotated[options.Format, typer.Option("--format", help="How to print it.")] = options.Format.TABLE,
+    output: options.FormatOption = options.Format.TABLE,
+    members: Annotated[
+        bool, typer.Option("--members", help="With a portfolio's members, so that they add up to it.")
+    ] = False,
     now: options.NowOption = None,
 ) -> None:
     """Forecast a delivery day with the champion, store the forecast and print it."""
@@ -135,11 +147,36 @@ def issue(
 
     where, at = options.zone_of(zone), options.instant_of(now)
     day = options.day_of(delivery_day, "--delivery-day") if delivery_day else None
+    registry, parts = options.open_registry(), [options.zone_of(code) for code in where.members] if members else []
     with options.open_store() as store:
-        issued = pipeline.issue_and_store(
-            store, options.open_registry(), zone=where, task=task, delivery_day=day, now=at
-        )
-    show.forecast(issued.forecast, zone=where, output=output.value)
+        if members:
+            together = pipeline.issue_with_members(
+                store, registry, zone=where, members=parts, task=task, delivery_day=day, now=at
+            )
+            show.forecasts(together, zones=[where, *parts], output=output.value)
+            return
+        issued = pipeline.issue_and_store(store, registry, zone=where, task=task, delivery_day=day, now=at)
+    show.forecast(issued, zone=where, output=output.value)
+
+
+@app.command()
+def explain(
+    *,
+    zone: options.ZoneOption,
+    delivery_day: options.DeliveryDayOption = None,
+    task: options.TaskOption = "day_ahead",
+    output: options.FormatOption = options.Format.TABLE,
+    now: options.NowOption = None,
+) -> None:
+    """Say why the champion forecasts what it forecasts, in megawatt terms that sum to the median. Stores nothing."""
+    from gridcast import pipeline
+    from gridcast.cli import explained
+
+    where, at = options.zone_of(zone), options.instant_of(now)
+    day = options.day_of(delivery_day, "--delivery-day") if delivery_day else None
+    with options.open_store() as store:
+        found = pipeline.explain(store, options.open_registry(), zone=where, task=task, delivery_day=day, now=at)
+    explained.explanation(found, zone=where, output=output.value)
 
 
 @app.command()

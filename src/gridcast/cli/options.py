@@ -58,6 +58,10 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+DeliveryDayOption = Annotated[str | None, typer.Option("--delivery-day", help="YYYY-MM-DD; tomorrow unless given.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+
+
 class SourceName(StrEnum):
     """Where data can come from."""
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gridcast import pipeline
+from gridcast.cli import daily
 from gridcast.contracts import QUANTILES
 from gridcast.errors import ConfigError
 
@@ -264,6 +265,7 @@ def scores(result: Backtest, *, sha256: str, as_json: bool) -> None:
             ),
         )
     _print(table)
+    _day_scores(content)
     print(
         f"{content['zone']} {content['task']}, delivery days {content['from']} to {content['to']} (exclusive), "
         f"{len(result.valid_time)} intervals, {content['n_excluded']} excluded; inputs {','.join(content['inputs'])}; "
@@ -271,11 +273,28 @@ def scores(result: Backtest, *, sha256: str, as_json: bool) -> None:
     )
 
 
+def _day_scores(content: Mapping[str, Any]) -> None:
+    """How good every model's daily peaks and energies were, where they were scored."""
+    columns = {
+        "peak_mae_mw": ("peak MAE MW", 1),
+        "peak_hour_hit_pct": ("its hour right, +-1 h %", 1),
+        "peak_coverage_80_pct": ("80 % band", 1),
+        "energy_mape_pct": ("daily energy MAPE %", 2),
+        "energy_coverage_80_pct": ("80 % band ", 1),
+    }
+    days = {name: row["days"] for name, row in content["models"].items() if "days" in row}
+    if days:
+        table = _table("model", *(title for title, _ in columns.values()))
+        for name, row in days.items():
+            table.add_row(name, *(_number(row[key], digits) for key, (_, digits) in columns.items()))
+        _print(table)
+
+
 def scores_document(result: Backtest, *, sha256: str) -> dict[str, Any]:
     """The backtest's JSON: see the command line's contract."""
-    plan = result.plan
+    plan, days = result.plan, result.days()
     return {
-        "models": result.scores(),
+        "models": {name: row | ({"days": days[name]} if name in days else {}) for name, row in result.scores().items()},
         "zone": plan.zone.code,
         "task": plan.task.value,
         "from": plan.first.isoformat(),
@@ -291,27 +310,43 @@ def scores_document(result: Backtest, *, sha256: str) -> dict[str, Any]:
 
 def timeless(content: Mapping[str, Any]) -> str:
     """A backtest's JSON without how long it took, in numbers of six decimals: the same text for the same scores."""
-    models = {
-        name: {
-            key: round(value, 6) if isinstance(value, float) else value
-            for key, value in row.items()
-            if not key.endswith("_seconds")
-        }
-        for name, row in content["models"].items()
-    }
+
+    def rounded(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: rounded(each) for key, each in value.items() if not key.endswith("_seconds")}
+        return round(value, 6) if isinstance(value, float) else value
+
+    models = {name: rounded(row) for name, row in content["models"].items()}
     return json.dumps({**content, "models": models}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def forecast(table: pl.DataFrame, *, zone: BiddingZone, output: str) -> None:
-    """An issued Forecast table as ``table``, ``json`` or ``csv``."""
+def forecast(issued: pipeline.Issued, *, zone: BiddingZone, output: str) -> None:
+    """An issued forecast as ``table``, ``json`` or ``csv``."""
     if output == "json":
-        document(forecast_document(table, zone=zone))
+        document(issued_document(issued, zone=zone))
     elif output == "csv":
-        buffer = io.StringIO()
-        wide(table).write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        print(buffer.getvalue(), end="")
+        _csv(issued.forecast)
     else:
-        _forecast_table(table, zone=zone)
+        _forecast_table(issued, zone=zone)
+
+
+def forecasts(issued: Sequence[pipeline.Issued], *, zones: Sequence[BiddingZone], output: str) -> None:
+    """Forecasts that were issued together, a zone after the other."""
+    if output == "json":
+        pairs = zip(issued, zones, strict=True)
+        document({"forecasts": [issued_document(each, zone=zone) for each, zone in pairs]})
+    elif output == "csv":
+        _csv(pl.concat([each.forecast for each in issued]))
+    else:
+        for number, (each, zone) in enumerate(zip(issued, zones, strict=True)):
+            print("\n" * (number > 0), end="")
+            _forecast_table(each, zone=zone)
+
+
+def _csv(table: pl.DataFrame) -> None:
+    buffer = io.StringIO()
+    wide(table).write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    print(buffer.getvalue(), end="")
 
 
 def wide(table: pl.DataFrame) -> pl.DataFrame:
@@ -321,8 +356,13 @@ def wide(table: pl.DataFrame) -> pl.DataFrame:
     ).rename({f"{q}": f"q{q:g}" for q in QUANTILES})
 
 
+def issued_document(issued: pipeline.Issued, *, zone: BiddingZone) -> dict[str, Any]:
+    """An issued forecast, and what it means for the day, as JSON."""
+    return forecast_document(issued.forecast, zone=zone) | {"day": daily.document(issued.day)}
+
+
 def forecast_document(table: pl.DataFrame, *, zone: BiddingZone) -> dict[str, Any]:
-    """An issued forecast as JSON."""
+    """An issued Forecast table as JSON."""
     rows = wide(table)
     peak = pipeline.peak(table)
     first = table.row(0, named=True)
@@ -344,7 +384,8 @@ def forecast_document(table: pl.DataFrame, *, zone: BiddingZone) -> dict[str, An
     }
 
 
-def _forecast_table(table: pl.DataFrame, *, zone: BiddingZone) -> None:
+def _forecast_table(issued: pipeline.Issued, *, zone: BiddingZone) -> None:
+    table = issued.forecast
     rows = wide(table)
     local = ZoneInfo(zone.local_tz)
     first, peak = table.row(0, named=True), pipeline.peak(table)
@@ -366,8 +407,13 @@ def _forecast_table(table: pl.DataFrame, *, zone: BiddingZone) -> None:
             "peak" if row["valid_time"] == peak.valid_time else "",
         )
     console.print(grid)
+    if issued.day is not None:
+        console.print(daily.line(issued.day), soft_wrap=True)
+    else:
+        note(f"the model of {zone.code} saw too few whole days to say how sure its peak and its energy are")
     console.print(
-        f"peak {peak.value:,.0f} MW at {peak.valid_time.astimezone(local):%H:%M}; issued {_stamp(first['issue_time'])} "
+        f"highest median {peak.value:,.0f} MW at {peak.valid_time.astimezone(local):%H:%M}; "
+        f"issued {_stamp(first['issue_time'])} "
         f"by {first['model_version']}" + (f"; degraded: {first['degraded']}" if first["degraded"] else ""),
         soft_wrap=True,
     )

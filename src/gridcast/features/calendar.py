@@ -110,7 +110,8 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
     }
     return [
         columns("constant", {"constant": np.ones(len(days))}),
-        columns("weekday", {f"weekday {n}": (weekday == n) * at_work for n in range(7)}),
+        # A holiday is a Sunday, and as far from one as its own columns say.
+        columns("weekday", {f"weekday {n}": (weekday == n) * at_work + holiday * (n == 6) for n in range(7)}),
         columns("season", {f"season {n}": season[:, n] for n in range(season.shape[1])}),
         columns("week_profile", profile),
         columns(

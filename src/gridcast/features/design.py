@@ -13,8 +13,8 @@ from gridcast.market.days import DAY, Origins, Times, chain, lagged, local_wall
 
 LAG_DAYS = 28
 """How many days back the same local clock is looked up, and how far back the recent load goes."""
-RUN_UP_DAYS = LAG_DAYS + int(weather.MEMORY / DAY) + 2
-"""Days of earlier origins that give the first wanted one its memory."""
+RUN_UP_DAYS = 2 * LAG_DAYS + int(weather.MEMORY / DAY) + 2
+"""Days of earlier origins that give the first wanted one its memory: the forecasts of the lag days, and their lags."""
 
 
 def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS) -> Design:
@@ -36,7 +36,7 @@ def design(snapshot: Snapshot, asked: Origins, *, inputs: Sequence[str] = INPUTS
     local_day = wall.astype("datetime64[D]")
     rows = _Rows(origins, resolution, valid_time)
 
-    lag_time = np.stack([lagged(valid_time, days, tz=zone.local_tz) for days in range(1, LAG_DAYS + 1)], axis=1)
+    lag_time = lagged(valid_time[:, None], np.arange(1, LAG_DAYS + 1), tz=zone.local_tz)
     intervals = int(LAG_DAYS * DAY / resolution)
     newest = origins.issue_time - (origins.issue_time - origins.start) % resolution
     recent_time = newest[:, None] - np.arange(1, intervals + 1) * resolution

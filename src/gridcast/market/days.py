@@ -156,8 +156,8 @@ def local_day(times: Times, tz: str) -> Times:
     return local_wall(times, tz).astype("datetime64[D]")
 
 
-def lagged(times: Times, days: int, *, tz: str) -> Times:
-    """The same LOCAL clock time ``days`` days before ``times`` (UTC), as UTC instants.
+def lagged(times: Times, days: int | NDArray[np.int64], *, tz: str) -> Times:
+    """The same LOCAL clock time ``days`` days before ``times`` (UTC), as UTC instants; shapes broadcast.
 
     >>> monday = np.array(["2026-03-30T10:00"], "datetime64[us]")   # 12:00 CEST, the day after the clocks went forward
     >>> str(lagged(monday, 2, tz="Europe/Copenhagen")[0])              # 12:00 CET

@@ -14,10 +14,13 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from gridcast.contracts import Design, Floats
 from gridcast.errors import ConfigError, MissingExtra, UnknownModel
+
+if TYPE_CHECKING:
+    from gridcast.models.calibration import Calibration
 
 _SHIPPED = {
     "naive": "gridcast.models.naive:Naive",
@@ -41,8 +44,17 @@ class Fitted(Protocol):
         ...
 
     @property
+    def calibration(self) -> Calibration:
+        """What its own errors say: how wide its bands are, and how the errors of a window hang together."""
+        ...
+
+    @property
     def held_out(self) -> Floats:
         """Log forecasts of the training rows made without them, [N], NaN where there is none; empty once loaded."""
+        ...
+
+    def point(self, design: Design) -> Floats:
+        """Log of the median forecast of every row [N], run-up rows included; NaN where there is no input for it."""
         ...
 
     def predict(self, design: Design) -> Floats:

@@ -1,13 +1,15 @@
-"""`conv1d`: dilated convolutions read a week of deviations and write the deviations of the day to come.
+"""`conv1d`: dilated convolutions read days of deviations and write the quantiles of the deviations of the day to come.
 
 The network sees what `expected` leaves unexplained, with the calendar and the weather of every hour beside it, past and
-future. Several of them, each trained without some four-week blocks, are averaged; the blocks left out calibrate the
-bands. Needs the extra ``deep``.
+future. In training it sees, of every four-week block, the deviations from an expectation that was fitted without the
+block: those it will forecast are of that kind too. Several networks, each trained without some of the blocks, are
+averaged; the blocks left out calibrate the bands, which are as wide in relation to each other as the networks say.
+Needs the extra ``deep``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,8 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gridcast.contracts import Design, Floats
-from gridcast.market.days import HOUR
+from gridcast.contracts import MEDIAN, QUANTILES, Design, Floats
+from gridcast.errors import TooLittleHistory
+from gridcast.market.days import DAY, HOUR
 from gridcast.models import artifact, calibration, deep, expected, known
 from gridcast.models.calibration import Calibration
 from gridcast.models.deep import Weights
@@ -28,12 +31,17 @@ from gridcast.models.windows import windows
 if TYPE_CHECKING:
     from torch import nn
 
+    from gridcast.models.networks import Deviation
+
 _MAD_TO_SIGMA = 1.4826
 _LEAST_UNIT = 1e-4
 _LARGEST = 5.0
 """Columns and deviations beyond this many standard deviations are cut there, so a spike in the data moves little."""
-_CALENDAR = ("weekday", "holiday", "around_holiday", "christmas", "christmas_day")
-"""Blocks of the calendar that the network sees itself; the expectation knows them all."""
+_LAGS = (1, 2, 3, 4, 5, 6, 7, 14, 21, 28)
+_RECENT_HOURS = (6, 12, 24, 48, 168, 672)
+_FADING_HOURS = (5.0, 15.0)
+_WIDTHS = (0.1, 10.0)
+"""How narrow and how wide the networks may make a band, in the view's unit."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +49,21 @@ class Conv1d:
     """The recipe.
 
     The level of the load is its median deviation from the expectation over ``level_days``; the networks see and
-    forecast how the load deviates from both. ``members`` networks of ``channels`` channels see ``hours`` of the past;
-    each is trained for ``epochs`` at a learning rate that rises to ``rate`` and falls again, ``batch`` origins a step,
-    with ``dropout`` and ``decay`` of its weights.
+    forecast how the load deviates from both. ``members`` networks of ``channels`` channels see ``hours`` of the past,
+    the ``newest`` of them directly; each is trained for ``epochs`` at a learning rate that rises to ``rate`` and falls
+    again, ``batch`` origins a step, with ``dropout`` of columns and channels and ``decay`` of its weights.
     """
 
     name: ClassVar[str] = "conv1d"
     half_life_days: float = 1500.0
-    members: int = 3
-    hours: int = 168
+    members: int = 6
+    hours: int = 72
+    newest: int = 48
     level_days: int = 7
-    channels: int = 32
-    epochs: int = 10
+    channels: int = 16
+    epochs: int = 12
     rate: float = 3e-3
-    batch: int = 32
+    batch: int = 64
     dropout: float = 0.1
     decay: float = 0.01
 
@@ -66,35 +75,58 @@ class Conv1d:
             MissingExtra: torch or Lightning is not installed.
         """
         base = expected.fit(design, half_life_days=self.half_life_days)
-        seen = _Seen.of(design, base, level_days=self.level_days)
-        deviation = expected.log_target(design) - seen.point
-        rows = np.isfinite(deviation)
+        target = expected.log_target(design)
+        rows = np.isfinite(target)
         with_tso = bool(np.isfinite(design.tso[rows]).mean() >= expected.ENOUGH_WEATHER)
-        unit = np.maximum(_MAD_TO_SIGMA * np.median(np.abs(deviation[rows])), _LEAST_UNIT)
-        past_columns, future_columns = seen.past_columns(), seen.future_columns(with_tso=with_tso)
-        view = View(*_moments(past_columns[rows]), *_moments(future_columns[rows]), np.array([unit]), with_tso)
+        fold = expected.folds(design)[np.searchsorted(design.origin, np.arange(len(design.origins)))]
+        parts = {int(n): self._without(design, base, out=n) for n in np.unique(fold)}
+        point = np.choose(np.searchsorted(list(parts), fold)[design.origin], [part.point for part in parts.values()])
+        deviation = target - point
+        view = View.of(parts[int(fold[-1])], deviation, with_tso=with_tso)
 
         asked = np.bincount(design.origin[rows], minlength=len(design.origins)) > 0
-        past, future, row = view.windows(seen, origins=asked, hours=self.hours)
-        wanted = np.where(row >= 0, np.clip(deviation / unit, -_LARGEST, _LARGEST)[row], np.nan)
-        fold = (expected.folds(design) % max(self.members, 2))[row[:, 0]]
-        weights, held_out = [], np.full(len(rows), np.nan)
-        for member in range(self.members):
-            out = fold == member
-            weights.append(self._train([past[~out], future[~out], wanted[~out]], seed=seed + member))
-            answer = _answer(self, weights[-1:], past=past[out], future=future[out])
-            steps = row[out][row[out] >= 0]
-            held_out[steps] = seen.point[steps] + unit * answer[row[out] >= 0]
+        seen = [view.windows(part, origins=asked & (fold == n), hours=self.hours) for n, part in parts.items()]
+        past, future, row = (np.concatenate(each) for each in zip(*seen, strict=True))
+        wanted = np.where(row >= 0, np.clip(deviation / view.unit, -_LARGEST, _LARGEST)[row], np.nan)
+        weights, told = self._members([past, future, wanted], fold=np.sort(fold[asked]), seed=seed)
+
+        there = row[row >= 0]
+        held_out, width = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+        held_out[there] = point[there] + view.unit * told[row >= 0][:, MEDIAN]
+        width[there] = _width(told[row >= 0])
         held_out[~rows] = np.nan
-        bands = calibration.fit(design, expected.log_target(design) - held_out)
-        return FittedConv1d(self, base, view, tuple(weights), bands, held_out)
+        bands = calibration.fit(design, target - held_out, width=width)
+        return FittedConv1d(self, base, view, weights, bands, held_out)
+
+    def _without(self, design: Design, base: Expected, *, out: int) -> _Seen:
+        """The design as an expectation sees it that knows nothing of a fold, if the rest is history enough for one."""
+        rest = design.with_target(np.where(expected.folds(design) == out, np.nan, design.target))
+        try:
+            mu = expected.fit(rest, half_life_days=self.half_life_days).predict(design)
+        except TooLittleHistory:
+            mu = base.predict(design)
+        return _Seen.of(design, base, mu=mu, level_days=self.level_days)
+
+    def _members(
+        self, arrays: list[Floats], *, fold: NDArray[np.intp], seed: int
+    ) -> tuple[tuple[Weights, ...], Floats]:
+        """The networks, and the quantiles [B, H, Q] of those that have not seen a row of the arrays."""
+        turns = min(max(self.members, 2), expected.FOLDS)
+        weights, told, count = [], np.zeros((*arrays[-1].shape, len(QUANTILES))), np.zeros(len(fold))
+        for member in range(self.members):
+            out = (fold - member) % turns < max(1, turns // 3)
+            weights.append(self._train([each[~out] for each in arrays], seed=seed + member))
+            told[out] += _answer(self, weights[-1:], past=arrays[0][out], future=arrays[1][out])
+            count[out] += 1
+        return tuple(weights), told / np.where(count > 0, count, np.nan)[:, None, None]
 
     def _train(self, arrays: list[Floats], *, seed: int) -> Weights:
         with deep.needed_by(self.name):
             import torch
 
-            from gridcast.models import training
+            from gridcast.models import networks, training
 
+        build = _network(self, past=arrays[0], future=arrays[1])
         steps = self.epochs * -(-len(arrays[0]) // self.batch)
 
         def optimizers(network: nn.Module) -> dict[str, Any]:
@@ -103,9 +135,9 @@ class Conv1d:
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
         return training.train(
-            partial(_network, self, past=arrays[0].shape[2], future=arrays[1].shape[2]),
+            lambda: build().begun(arrays[1], arrays[2]),
             arrays,
-            loss=torch.nn.functional.l1_loss,
+            loss=partial(networks.pinball, levels=QUANTILES),
             optimizers=optimizers,
             batch=self.batch,
             epochs=self.epochs,
@@ -141,17 +173,30 @@ class FittedConv1d:
     calibration: Calibration
     held_out: Floats = field(default_factory=lambda: np.empty(0))
 
+    def point(self, design: Design) -> Floats:
+        """Log of the median forecast of every row [N], run-up rows included.
+
+        Raises:
+            MissingExtra: torch is not installed.
+        """
+        return self._forecast(design)[0]
+
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q].
 
         Raises:
             MissingExtra: torch is not installed.
         """
-        rows = design.wanted_rows
-        seen = _Seen.of(design, self.base, level_days=self.recipe.level_days)
-        past, future, row = self.view.windows(seen, origins=design.wanted, hours=self.recipe.hours)
-        answer = _answer(self.recipe, self.weights, past=past, future=future)[row >= 0]
-        return self.calibration.fan(seen.point[rows] + self.view.unit * answer, design=design, rows=rows)
+        point, width = self._forecast(design)
+        return self.calibration.fan(point, design=design, width=width)
+
+    def _forecast(self, design: Design) -> tuple[Floats, Floats]:
+        """Log median of every row and how wide the networks see its band, [N] each."""
+        seen = _Seen.of(design, self.base, mu=self.base.predict(design), level_days=self.recipe.level_days)
+        every = np.ones(len(design.origins), np.bool_)
+        past, future, row = self.view.windows(seen, origins=every, hours=self.recipe.hours)
+        answer = _answer(self.recipe, self.weights, past=past, future=future)[row >= 0]  # in the order of the rows
+        return seen.point + self.view.unit * answer[:, MEDIAN], _width(answer)
 
     def save(self, folder: Path) -> None:
         """Write data-only files."""
@@ -184,6 +229,14 @@ class View:
     future_spread: Floats
     unit: Floats
     with_tso: bool
+
+    @classmethod
+    def of(cls, seen: _Seen, deviation: Floats, *, with_tso: bool) -> View:
+        """By the rows whose ``deviation`` [N] is known."""
+        rows = np.isfinite(deviation)
+        unit = np.maximum(_MAD_TO_SIGMA * np.median(np.abs(deviation[rows])), _LEAST_UNIT)
+        past, future = seen.past_columns(), seen.future_columns(with_tso=with_tso)
+        return cls(*_moments(past[rows]), *_moments(future[rows]), np.array([unit]), with_tso)
 
     def windows(
         self, seen: _Seen, *, origins: NDArray[np.bool_], hours: int
@@ -221,8 +274,7 @@ class _Seen:
     level: Floats
 
     @classmethod
-    def of(cls, design: Design, base: Expected, *, level_days: int) -> _Seen:
-        mu = base.predict(design)
+    def of(cls, design: Design, base: Expected, *, mu: Floats, level_days: int) -> _Seen:
         newest = slice(level_days * design.slots)
         recent = _deviation(design.recent_load[:, newest], design.recent_row[:, newest], mu)
         return cls(design, base, mu, np.nan_to_num(known.median(recent)))
@@ -233,33 +285,55 @@ class _Seen:
         return self.mu + self.level[self.design.origin]
 
     def past_columns(self) -> Floats:
-        """What the network sees of a past row beside its deviation [N, F]: clock, kind of day, weather now."""
-        weekday = (self.design.local_day.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-        rest = (weekday >= 5) | (self.design.day_kind == 1)
+        """What the network sees of a past row beside its deviation [N, F]: clock, day of rest, weather now."""
+        weekday = self._calendar("weekday")
+        rest = 1 - weekday[:, :5].sum(axis=1, keepdims=True)
         weather_now = [values[:, :1] for values in self._weather()]
-        return np.concatenate([_clock(self.design, harmonics=1), rest[:, None], *weather_now], axis=1)
+        return np.concatenate([_turns(self.design.slot / self.design.slots, harmonics=1), rest, *weather_now], axis=1)
 
     def future_columns(self, *, with_tso: bool) -> Floats:
-        """What it sees of a row to forecast [N, G]: clock, lead, size, calendar, weather, deviations at its lags."""
+        """What it sees of a row to forecast [N, G]: clocks, lead, size, calendar, weather, deviations before.
+
+        Holidays are the expectation's business: there are too few for a network, which learns them by heart.
+        """
         design = self.design
         lead = (design.valid_time - design.origins.issue_time[design.origin]) / HOUR
+        daylight = (design.valid_time - design.valid_time.astype("datetime64[D]")) / DAY  # the sun keeps no summer time
         columns = [
-            _clock(design, harmonics=3),
+            _turns(design.slot / design.slots, harmonics=3),
+            _turns(daylight, harmonics=1),
             np.stack([lead, self.mu], axis=1),
-            *(block.values for block in design.calendar if block.name in _CALENDAR),
+            self._calendar("weekday"),
+            self._calendar("season")[:, :4],
             *self._weather(),
             self._lags(),
-            *([expected.tso_columns(design, self.mu)] if with_tso else []),
+            self._recent(lead),
+            *([expected.tso_columns(design, self.point)] if with_tso else []),
         ]
         return np.concatenate(columns, axis=1)
+
+    def _calendar(self, name: str) -> Floats:
+        """A block of the calendar; no columns where the design has none."""
+        found = [block.values for block in self.design.calendar if block.name == name]
+        return found[0] if found else np.empty((len(self.mu), 0))
 
     def _lags(self) -> Floats:
         """Deviations at the same clock on earlier days [N, L]; 0, as if at the level, where they are unknown."""
         design, limit = self.design, _LARGEST * self.base.sigma[self.design.slot][:, None]
         past = _deviation(design.lag_load, design.lag_row, self.mu) - self.level[design.origin][:, None]
         past = np.clip(past, -limit, limit)
-        means = [known.mean(past[:, days]) for days in (slice(1, 8), [6, 13, 20, 27])]
-        return np.nan_to_num(np.stack([*(past[:, day - 1] for day in (1, 2, 7, 14)), *means], axis=1))
+        means = [known.mean(past[:, days]) for days in (slice(1, 8), [6, 13, 20, 27], slice(None))]
+        return np.nan_to_num(np.stack([*(past[:, day - 1] for day in _LAGS), *means], axis=1))
+
+    def _recent(self, lead: Floats) -> Floats:
+        """Mean deviations of the newest hours [N, R], and the newest of all as they fade with the lead."""
+        design, per_hour = self.design, int(HOUR / self.design.resolution)
+        limit = _LARGEST * np.median(self.base.sigma)
+        recent = _deviation(design.recent_load, design.recent_row, self.mu) - self.level[:, None]
+        recent = np.clip(recent, -limit, limit)
+        means = [known.mean(recent[:, : hours * per_hour])[design.origin] for hours in _RECENT_HOURS]
+        fading = [means[0] * np.exp(-lead / hours) for hours in _FADING_HOURS]
+        return np.nan_to_num(np.stack([*means, *fading], axis=1))
 
     def _weather(self) -> list[Floats]:
         """The weather that the expectation uses, without the bends."""
@@ -269,19 +343,34 @@ class _Seen:
         ]
 
 
-def _network(recipe: Conv1d, *, past: int, future: int) -> nn.Module:
-    from gridcast.models.networks import Deviation
+def _network(recipe: Conv1d, *, past: Floats, future: Floats) -> Callable[[], Deviation]:
+    """What builds the network that takes such arrays."""
+    from gridcast.models import networks
 
-    return Deviation(past=past, future=future, channels=recipe.channels, dropout=recipe.dropout)
+    return partial(
+        networks.Deviation,
+        past=past.shape[2],
+        future=future.shape[2],
+        steps=future.shape[1],
+        newest=min(recipe.newest, recipe.hours),
+        channels=recipe.channels,
+        dropout=recipe.dropout,
+        levels=len(QUANTILES),
+    )
 
 
 def _answer(recipe: Conv1d, weights: Sequence[Weights], *, past: Floats, future: Floats) -> Floats:
-    """The mean of the networks' answers [O, H], in the view's unit."""
+    """The mean of the networks' quantiles [O, H, Q], in the view's unit."""
     with deep.needed_by(recipe.name):
         from gridcast.models import networks
-    build = partial(_network, recipe, past=past.shape[2], future=future.shape[2])
+    build = _network(recipe, past=past, future=future)
     answers = [networks.run(build, each, inputs=[past, future]) for each in weights]
     return np.asarray(np.mean(answers, axis=0), np.float64)
+
+
+def _width(answer: Floats) -> Floats:
+    """How uncertain the networks' quantiles [M, Q] are [M]: half believed, so the root of their band of 80 %."""
+    return np.sqrt(np.clip(answer[:, QUANTILES.index(0.9)] - answer[:, QUANTILES.index(0.1)], *_WIDTHS))
 
 
 def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats) -> Floats:
@@ -303,6 +392,7 @@ def _scaled(values: Floats, centre: Floats, spread: Floats) -> Floats:
     return np.nan_to_num(np.clip((values - centre) / spread, -_LARGEST, _LARGEST))
 
 
-def _clock(design: Design, *, harmonics: int) -> Floats:
-    angle = 2 * np.pi * design.slot / design.slots
+def _turns(share: Floats, *, harmonics: int) -> Floats:
+    """A share [N] of a cycle as sines and cosines [N, 2 * harmonics]."""
+    angle = 2 * np.pi * share
     return np.stack([turn(n * angle) for n in range(1, harmonics + 1) for turn in (np.sin, np.cos)], axis=1)

@@ -105,7 +105,7 @@ class Conv1dClassic:
         point = np.log(forecast[design.origin, _hour(design)] * shape[design.slot])
         held_out = np.where(held, point, np.nan)
         enough = np.isfinite(held_out).sum() >= _LEAST_ERRORS * design.slots
-        bands = calibration.fit(design, expected.log_target(design) - (held_out if enough else point))
+        bands = calibration.fit(design, expected.log_target(design) - (held_out if enough else point), follow=0.0)
         return replace(fitted, calibration=bands, held_out=held_out)
 
     def _train(self, features: Floats, target: Floats, *, checked: NDArray[np.bool_], seed: int) -> Weights:
@@ -176,13 +176,14 @@ class FittedConv1dClassic:
         load = self.scaler.load(networks.run(_network, self.weights, inputs=[self.scaler.features(raw)]))
         return np.maximum(load, _LEAST_LOAD * self.scaler.load_centre)
 
+    def point(self, design: Design) -> Floats:
+        """Log of the forecast of every row [N]; NaN where no load at all was public in the window."""
+        hourly = self.megawatts(raw_windows(design, origins=np.ones(len(design.origins), np.bool_), skip=self.skip))
+        return np.log(hourly[design.origin, _hour(design)] * self.shape[design.slot])
+
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]; NaN where no load at all was public in the window."""
-        rows = design.wanted_rows
-        hourly = np.full((len(design.origins), HOURS_OUT), np.nan)
-        hourly[design.wanted] = self.megawatts(raw_windows(design, origins=design.wanted, skip=self.skip))
-        point = np.log(hourly[design.origin[rows], _hour(design)[rows]] * self.shape[design.slot[rows]])
-        return self.calibration.fan(point, design=design, rows=rows)
+        return self.calibration.fan(self.point(design), design=design)
 
     def save(self, folder: Path) -> None:
         """Write data-only files."""
@@ -241,7 +242,8 @@ def _network() -> nn.Module:
     return Classic(features=len(FEATURES), hours=HOURS_IN, out=HOURS_OUT)
 
 
-_NO_BANDS = Calibration(*(np.empty(0) for _ in range(4)))
+_NONE = np.empty(0)
+_NO_BANDS = Calibration(_NONE, _NONE, _NONE, _NONE, row=np.empty(0, np.int64), forecast=_NONE, follow=_NONE)
 
 
 def _scaler(raw: Floats, load: Floats) -> Scaler:

@@ -1,4 +1,4 @@
-"""What the calendar and the weather make us expect, and how the load has lately deviated from it.
+"""What the calendar and the weather make us expect.
 
 Models work in the logarithm of the load, where effects multiply. They see past loads as deviations from the
 expectation of those very intervals, so a lag that falls on a holiday or a heat wave says as much as any other.
@@ -24,6 +24,8 @@ ENOUGH_WEATHER = 0.8
 """Share of training rows that must have a weather variable for it to be used."""
 FOLDS = 6
 FOLD_DAYS = 28
+ABSURD = 1.0
+"""Loads that are this much of a logarithm off are faults of the data, another unit or no load at all: as unknown."""
 
 WHOLE_YEAR_DAYS = 365
 """Days of history below which a season cannot be told from a trend, and is left to the recent deviations."""
@@ -42,19 +44,12 @@ _PENALTY = {
     "special_day": 0.3,
     "school": 0.5,
     "weather": 0.3,
-    "load": 0.1,
-    "tso": 0.1,
 }
 _SEASONAL = ("season", "week_profile", "vacation", "school")
 _UNSEEN = 1e5
 _DEGREES = 10.0
 """Unit of temperature columns, °C."""
-_CLIP = 5.0
 _TSO_CLIP = 0.2
-_RECENT_HOURS = (6, 12, 24, 48, 168, 672)
-_LAGS = (1, 2, 7, 14)
-_LAG_MEANS = ((2, 8), (2, 28))
-_WEEKS = (7, 14, 21, 28)
 
 
 def log_target(design: Design) -> Floats:
@@ -166,40 +161,6 @@ def fit(design: Design, *, half_life_days: float) -> Expected:
     error = target - fitted.predict(static_columns(design, weather), design.slot)
     sigma = np.array([1.4826 * np.nanmedian(np.abs(error[design.slot == s])) for s in range(design.slots)])
     return Expected(fitted, weather, np.maximum(sigma, 1e-4))
-
-
-def deviations(design: Design, *, expected: Expected, mu: Floats) -> Floats:
-    """How past loads deviated from what was expected of them, [N, D]; 0 where the past is unknown.
-
-    Deviations beyond five robust standard deviations are cut there, so a spike in the data moves nothing.
-
-    Args:
-        design: the rows.
-        expected: the fitted expectation.
-        mu: its prediction for every row [N].
-    """
-    lag = _deviation(design.lag_load, design.lag_row, mu, expected.sigma[design.slot][:, None])
-    recent = _deviation(
-        design.recent_load, design.recent_row, mu, expected.sigma[design.slot][np.maximum(design.recent_row, 0)]
-    )
-    per_hour = int(np.timedelta64(1, "h") / design.resolution)
-    by_origin = [known.mean(recent[:, : hours * per_hour]) for hours in _RECENT_HOURS]
-    lead = (design.valid_time - design.origins.issue_time[design.origin]) / np.timedelta64(1, "h")
-    fading = [by_origin[0][design.origin] * np.exp(-lead / hours) for hours in (5.0, 15.0)]
-    columns = [
-        *(values[design.origin] for values in by_origin),
-        *fading,
-        *(lag[:, days - 1] for days in _LAGS),
-        *(known.mean(lag[:, first - 1 : last]) for first, last in _LAG_MEANS),
-        known.mean(lag[:, [days - 1 for days in _WEEKS]]),
-    ]
-    return np.nan_to_num(np.stack(columns, axis=1))
-
-
-def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats, sigma: Floats) -> Floats:
-    there = (row >= 0) & (load > 0)
-    deviation = np.log(np.where(there, load, 1.0)) - mu[np.maximum(row, 0)]
-    return np.where(there, np.clip(deviation, -_CLIP * sigma, _CLIP * sigma), np.nan)
 
 
 def tso_columns(design: Design, mu: Floats) -> Floats:

@@ -26,7 +26,7 @@ class Naive:
             TooLittleHistory: too few errors to calibrate on.
         """
         point = _point(design)
-        return FittedNaive(self, calibration.fit(design, expected.log_target(design) - point), point)
+        return FittedNaive(self, calibration.fit(design, expected.log_target(design) - point, follow=0.0), point)
 
     def load(self, folder: Path) -> FittedNaive:
         """Read a fitted model back.
@@ -46,10 +46,13 @@ class FittedNaive:
     calibration: Calibration
     held_out: Floats = field(default_factory=lambda: np.empty(0))
 
+    def point(self, design: Design) -> Floats:
+        """Log of the median forecast of every row [N]; NaN where the load seven days before is unknown."""
+        return _point(design)
+
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]; NaN where the load seven days before is unknown."""
-        rows = design.wanted_rows
-        return self.calibration.fan(_point(design)[rows], design=design, rows=rows)
+        return self.calibration.fan(self.point(design), design=design)
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""

@@ -48,7 +48,7 @@ class SimilarDay:
             TooLittleHistory: too few errors to calibrate on.
         """
         point = self.point(design)
-        return FittedSimilarDay(self, calibration.fit(design, expected.log_target(design) - point), point)
+        return FittedSimilarDay(self, calibration.fit(design, expected.log_target(design) - point, follow=0.0), point)
 
     def load(self, folder: Path) -> FittedSimilarDay:
         """Read a fitted model back.
@@ -88,10 +88,13 @@ class FittedSimilarDay:
     calibration: Calibration
     held_out: Floats = field(default_factory=lambda: np.empty(0))
 
+    def point(self, design: Design) -> Floats:
+        """Log of the median forecast of every row [N]; NaN where no load of four weeks is known at its clock."""
+        return self.recipe.point(design)
+
     def predict(self, design: Design) -> Floats:
         """Quantiles in MW of the wanted rows, [M, Q]."""
-        rows = design.wanted_rows
-        return self.calibration.fan(self.recipe.point(design)[rows], design=design, rows=rows)
+        return self.calibration.fan(self.point(design), design=design)
 
     def save(self, folder: Path) -> None:
         """Write data-only files."""

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -26,6 +27,8 @@ Optimizers = Callable[[nn.Module], Any]
 """From a network to what Lightning's ``configure_optimizers`` returns."""
 
 _VALIDATION = "validation"
+_TURN = Lock()
+"""Held by the one that trains: torch has one generator and one set of switches for all threads."""
 
 
 class _Module(lightning.LightningModule):
@@ -74,7 +77,7 @@ def train(
     Args:
         build: makes the network; its first weights are drawn by ``seed``.
         arrays: inputs and, last, the target, each [B, ...]; steps whose target is NaN do not count.
-        loss: of answers and targets that are known, each [K].
+        loss: of the answers [K, ...] to targets that are known, and these [K].
         optimizers: from the network to Lightning's optimizers; a scheduler may monitor ``validation``, the loss there.
         batch: how many rows a step.
         epochs: how often every row is seen, at most.
@@ -115,14 +118,17 @@ def train(
 
 @contextmanager
 def _alone(seed: int) -> Iterator[None]:
-    """Seeded and silent inside; outside, torch's generator and switches, the loggers and warnings are as before."""
-    strict, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    """Seeded and silent inside; outside, torch's generator and switches, the loggers and warnings are as before.
+
+    Who comes meanwhile waits.
+    """
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with torch.random.fork_rng(devices=[]), networks.one_thread(), warnings.catch_warnings():
+    with _TURN, torch.random.fork_rng(devices=[]), networks.one_thread(), warnings.catch_warnings():
+        strict, warn_only = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        levels = [logger.level for logger in loggers]
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         for logger in loggers:

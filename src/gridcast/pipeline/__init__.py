@@ -1,7 +1,9 @@
 """The verbs: fetch, ingest, train, issue, replay. Here the rooms meet."""
 
 from gridcast.backtesting import run as replay
+from gridcast.pipeline.coherence import issue_with_members
 from gridcast.pipeline.doctor import Finding, State, examine
+from gridcast.pipeline.explaining import Explained, explain, explained
 from gridcast.pipeline.forecasting import (
     Peak,
     Trained,
@@ -37,6 +39,7 @@ __all__ = [
     "DEMO",
     "LIVE",
     "Account",
+    "Explained",
     "Finding",
     "Issued",
     "Left",
@@ -51,12 +54,15 @@ __all__ = [
     "data_report",
     "edges",
     "examine",
+    "explain",
+    "explained",
     "fetch",
     "forecast_table",
     "ingest",
     "ingest_live",
     "issue",
     "issue_and_store",
+    "issue_with_members",
     "peak",
     "plan",
     "provider",

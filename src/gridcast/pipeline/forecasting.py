@@ -14,7 +14,7 @@ import polars as pl
 
 from gridcast import contracts
 from gridcast.contracts import FORECAST, INPUTS, LOAD, MEDIAN, QUANTILES, Design, Floats, Snapshot
-from gridcast.errors import ConfigError, NotForecastable, OutsideData
+from gridcast.errors import ConfigError, NotForecastable, OutsideData, TooLittleHistory
 from gridcast.features.design import LAG_DAYS, design, with_target
 from gridcast.features.shape import refined, within_hour
 from gridcast.market.days import (
@@ -30,6 +30,7 @@ from gridcast.market.days import (
 )
 from gridcast.market.zones import BiddingZone
 from gridcast.models import Fitted, Recipe, expected
+from gridcast.models.daily import Days
 from gridcast.store import snapshot
 
 STALE = np.timedelta64(24, "h")
@@ -225,6 +226,21 @@ def forecast_table(
         pl.col("issue_time", "valid_time").dt.replace_time_zone("UTC"),
         pl.col("resolution").cast(FORECAST["resolution"]),
     )
+
+
+def fan_of(forecast: pl.DataFrame) -> Floats:
+    """Quantiles in MW of every interval of a Forecast table of one origin, [M, Q]."""
+    return forecast.sort("valid_time", "quantile")["value"].to_numpy().reshape(-1, len(QUANTILES))
+
+
+def outlook(forecast: pl.DataFrame, *, trained: Trained, origin: Origins) -> Days | None:
+    """Peak and energy of a forecast's whole window; None where its model saw too few whole windows to say."""
+    fan, resolution = fan_of(forecast), forecast["resolution"].to_numpy()[0]
+    try:
+        scenarios = trained.fitted.calibration.scenarios(fan, origins=origin, resolution=resolution)
+    except TooLittleHistory:
+        return None
+    return Days.of(scenarios, origins=origin, resolution=resolution, fan=fan)
 
 
 @dataclass(frozen=True)

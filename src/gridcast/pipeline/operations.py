@@ -15,12 +15,14 @@ from gridcast import models
 from gridcast.backtesting import Plan
 from gridcast.contracts import INPUTS, LOAD
 from gridcast.errors import ConfigError, ModelNotFound, OutsideData
-from gridcast.market.days import Task
+from gridcast.market.days import Origins, Task, Times
 from gridcast.market.zones import BiddingZone
 from gridcast.models import CHAMPION, Recipe
-from gridcast.pipeline.forecasting import Trained, issue, known_inputs, train, window_to_issue
+from gridcast.models.daily import Days
+from gridcast.pipeline.forecasting import Trained, issue, known_inputs, outlook, train, window_to_issue
 from gridcast.registry import Details, Registry, Version
 from gridcast.sources import demo, tabular
+from gridcast.sources.publication import LOAD_LAG
 from gridcast.store import digest
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from gridcast.store.database import Store
 
 DEMO = "demo"
-_NEEDED = timedelta(days=70)
+_NEEDED = timedelta(days=76)
 """Days of observations before an issue time that a forecast looks at: run-up, weather memory, within-hour shape."""
 
 
@@ -44,10 +46,14 @@ class Registered:
 
 @dataclass(frozen=True)
 class Issued:
-    """A Forecast table and the Observations it was made from."""
+    """A Forecast table, the Observations it was made from, and what it means for the whole window.
+
+    ``day`` is None where the model saw too few whole windows to say.
+    """
 
     forecast: pl.DataFrame
     observations: pl.DataFrame
+    day: Days | None = None
 
 
 def fetch(
@@ -96,9 +102,11 @@ def _between(frame: pl.DataFrame, *, zone: BiddingZone, start: date | None, end:
     return frame if end is None else frame.filter(day < end)
 
 
-def read_file(file: Path, *, zone: BiddingZone, fetched_at: datetime) -> tuple[pl.DataFrame, str]:
-    """A tabular file as Observations, and the SHA-256 of its bytes."""
-    observations = tabular.read(file, zone=zone, fetched_at=fetched_at)
+def read_file(
+    file: Path, *, zone: BiddingZone, fetched_at: datetime, load_lag: timedelta = LOAD_LAG
+) -> tuple[pl.DataFrame, str]:
+    """A tabular file as Observations, load public ``load_lag`` after each interval, and the SHA-256 of its bytes."""
+    observations = tabular.read(file, zone=zone, fetched_at=fetched_at, load_lag=load_lag)
     return observations, hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -232,6 +240,70 @@ def _restored(registry: Registry, version: Version, *, zone: BiddingZone) -> Tra
     )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A forecast to make: the model ``version`` that is the zone's champion, and the one origin."""
+
+    version: str
+    trained: Trained
+    origin: Origins
+
+    @property
+    def at(self) -> datetime:
+        """The issue time, UTC."""
+        return _utc(self.origin.issue_time)
+
+    @property
+    def start(self) -> datetime:
+        """The start of the window, UTC."""
+        return _utc(self.origin.start)
+
+    @property
+    def end(self) -> datetime:
+        """The end of the window, UTC."""
+        return _utc(self.origin.end)
+
+    @property
+    def zones(self) -> list[str]:
+        """The codes of the zones whose observations it looks at."""
+        return [self.origin.zone.code, *self.origin.zone.members]
+
+    @property
+    def needed_from(self) -> datetime:
+        """The first instant whose observations it looks at, UTC."""
+        return self.at - _NEEDED
+
+
+def _utc(edge: Times) -> datetime:
+    return edge[0].astype(object).replace(tzinfo=UTC)  # type: ignore[no-any-return]
+
+
+def champion_asked(
+    registry: Registry,
+    *,
+    zone: BiddingZone,
+    now: datetime,
+    task: str = Task.DAY_AHEAD,
+    delivery_day: date | None = None,
+) -> Asked:
+    """What `issue_and_store` would forecast at ``now``, and with which model.
+
+    Raises:
+        ModelNotFound: the zone has no champion.
+        NotForecastable: the day is too far ahead.
+        ConfigError: an unknown task.
+    """
+    wanted = _task(task)
+    version = registry.champion(zone.code, wanted)
+    if version is None:
+        raise ModelNotFound(
+            f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
+        )
+    trained = _restored(registry, version, zone=zone)
+    origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day, trained_at=trained.trained_at)
+    return Asked(version.id, trained, origin)
+
+
 def issue_and_store(
     store: Store,
     registry: Registry,
@@ -254,29 +326,47 @@ def issue_and_store(
         OutsideData: the store has no load of the zone.
         ConfigError: an unknown task.
     """
-    wanted = _task(task)
-    version = registry.champion(zone.code, wanted)
-    if version is None:
-        raise ModelNotFound(
-            f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
-        )
-    trained = _restored(registry, version, zone=zone)
-    origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day, trained_at=trained.trained_at)
-    at, start, end = (
-        edge[0].astype(object).replace(tzinfo=UTC) for edge in (origin.issue_time, origin.start, origin.end)
-    )
+    asked = champion_asked(registry, zone=zone, now=now, task=task, delivery_day=delivery_day)
+    made = draft(store, asked)
+    made.keep(store, now=now)
+    day = outlook(made.forecast, trained=asked.trained, origin=asked.origin)
+    return Issued(made.forecast, made.observations, day)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A forecast that can be stored, or ``is_stored`` already, made from what was there after ``last_write``."""
+
+    asked: Asked
+    forecast: pl.DataFrame
+    observations: pl.DataFrame
+    last_write: int
+    is_stored: bool
+
+    def keep(self, store: Store, *, now: datetime) -> None:
+        """Store it, unless it is."""
+        if not self.is_stored:
+            made_at: datetime = max(now, self.observations["fetched_at"].max())  # type: ignore[assignment, type-var]
+            store.put_forecast(self.forecast, made_at=made_at, last_write=self.last_write)
+
+
+def draft(store: Store, asked: Asked) -> Draft:
+    """The forecast that was issued for this, or a new one.
+
+    Raises:
+        OutsideData: the store has no load of the zone.
+    """
     forecast = store.forecasts(
-        zone.code,
-        start=start,
-        end=end,
-        issued_from=at,
-        issued_until=at + timedelta(microseconds=1),
-        model_version=version.id,
+        asked.origin.zone.code,
+        start=asked.start,
+        end=asked.end,
+        issued_from=asked.at,
+        issued_until=asked.at + timedelta(microseconds=1),
+        model_version=asked.version,
     )
     last_write = store.last_write()
-    observations = store.observations([zone.code, *zone.members], start=at - _NEEDED, last_write=last_write)
-    if forecast.is_empty():
-        forecast = issue(observations, trained=trained, origin=origin, model_version=version.id)
-        made_at: datetime = max(now, observations["fetched_at"].max())  # type: ignore[assignment, type-var]
-        store.put_forecast(forecast, made_at=made_at, last_write=last_write)
-    return Issued(forecast, observations)
+    observations = store.observations(asked.zones, start=asked.needed_from, last_write=last_write)
+    is_stored = not forecast.is_empty()
+    if not is_stored:
+        forecast = issue(observations, trained=asked.trained, origin=asked.origin, model_version=asked.version)
+    return Draft(asked, forecast, observations, last_write, is_stored)
