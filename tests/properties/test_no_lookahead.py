@@ -253,7 +253,8 @@ def one_case() -> tuple[pl.DataFrame, BiddingZone, Origins]:
     """Germany about the autumn change: its load of 08:00 is published at 11:00, the very time of the issue."""
     where = zone("DE_LU")
     day = date(2024, 10, 27)
-    frame = history(where, first=day - timedelta(days=RUN_UP_DAYS + 5), last=day + timedelta(days=3))
+    # Every ninth interval since the first is revised: from this one, 01:00 of the day before is, at the issue time.
+    frame = history(where, first=day - timedelta(days=RUN_UP_DAYS + 7), last=day + timedelta(days=3))
     return frame, where, origins(where, first=day - timedelta(days=1), last=day + timedelta(days=2))
 
 
