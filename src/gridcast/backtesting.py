@@ -158,10 +158,7 @@ class Backtest:
             "mape_pct": metrics.mape(actual, point),
             "bias_mw": metrics.bias(actual, point),
             "crps_mw": metrics.crps(actual, shown, quantiles=QUANTILES),
-            **{
-                f"coverage_{share}_pct": metrics.coverage(actual, low=_band(shown, low), high=_band(shown, high))
-                for share, (low, high) in _BANDS.items()
-            },
+            **{f"coverage_{share}_pct": _coverage(actual, shown, share=share) for share in _BANDS},
             **{
                 f"mape_{kind}_pct": metrics.mape(actual[these], point[these]) if these.any() else None
                 for kind, these in ((kind, self.day_kind[rows] == number) for number, kind in enumerate(_KINDS))
@@ -218,15 +215,16 @@ def _day_scores(actual: Days, forecast: Days) -> dict[str, float | int | None]:
     return {
         "peak_mae_mw": metrics.mae(peak, peaks[:, MEDIAN]),
         "peak_hour_hit_pct": float(100 * np.mean(off <= _HIT_HOURS)),
-        "peak_coverage_80_pct": metrics.coverage(peak, low=_band(peaks, 0.1), high=_band(peaks, 0.9)),
+        "peak_coverage_80_pct": _coverage(peak, peaks, share=80),
         "energy_mape_pct": metrics.mape(energy, energies[:, MEDIAN]),
-        "energy_coverage_80_pct": metrics.coverage(energy, low=_band(energies, 0.1), high=_band(energies, 0.9)),
+        "energy_coverage_80_pct": _coverage(energy, energies, share=80),
         "n": int(rows.sum()),
     }
 
 
-def _band(fan: Floats, quantile: float) -> Floats:
-    return np.asarray(fan[:, QUANTILES.index(quantile)], np.float64)
+def _coverage(actual: Floats, fan: Floats, *, share: int) -> float:
+    low, high = (fan[:, QUANTILES.index(level)] for level in _BANDS[share])
+    return metrics.coverage(actual, low=low, high=high)
 
 
 def run(

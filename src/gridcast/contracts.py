@@ -293,6 +293,19 @@ class Design:
         """Which rows belong to a wanted origin [N]."""
         return self.wanted[self.origin]
 
+    @property
+    def lead(self) -> NDArray[np.timedelta64]:
+        """From the issue of each row's origin to its interval [N]."""
+        return self.valid_time - self.origins.issue_time[self.origin]
+
+    @property
+    def looked_at(self) -> NDArray[np.bool_]:
+        """Rows [N] that belong to a wanted origin, or that forecast the past which such a row looks back at."""
+        rows = self.wanted_rows
+        for past in (self.lag_row[rows], self.recent_row[self.wanted]):
+            rows[past[past >= 0]] = True
+        return rows
+
     def take(self, wanted: NDArray[np.bool_], *, run_up: np.timedelta64) -> Design:
         """The part of the design that the ``wanted`` origins [O] and ``run_up`` of days before them make up."""
         asked = np.flatnonzero(wanted)

@@ -156,6 +156,15 @@ def local_day(times: Times, tz: str) -> Times:
     return local_wall(times, tz).astype("datetime64[D]")
 
 
+def weekday(days: Times) -> NDArray[np.int64]:
+    """The weekday of each calendar day or instant, Monday is 0, any shape.
+
+    >>> weekday(np.array(["2026-03-30", "2026-04-05"], "datetime64[D]"))
+    array([0, 6])
+    """
+    return np.asarray((days.astype("datetime64[D]").astype(np.int64) + 3) % 7, np.int64)  # 1970-01-01 was a Thursday
+
+
 def lagged(times: Times, days: int | NDArray[np.int64], *, tz: str) -> Times:
     """The same LOCAL clock time ``days`` days before ``times`` (UTC), as UTC instants; shapes broadcast.
 

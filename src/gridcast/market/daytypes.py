@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gridcast.errors import ConfigError
+from gridcast.market.days import weekday
 from gridcast.market.zones import BiddingZone
 
 Days = NDArray[np.datetime64]
@@ -118,7 +119,7 @@ def day_types(zone: BiddingZone, days: Days) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "day": dates,
-            "weekday": _weekday(span)[place].astype(np.int8),
+            "weekday": weekday(span.astype("datetime64[D]"))[place].astype(np.int8),
             "holiday": [holidays.get(day) for day in number.tolist()],
             "special": [specials.get(day) for day in number.tolist()],
             **dict(zip(("bridge", "before", "after"), flags[1:, place], strict=True)),
@@ -160,15 +161,11 @@ def _school(zone: BiddingZone, span: NDArray[np.int64], *, years: range) -> NDAr
     return closed / np.where(known > 0, known, np.nan)
 
 
-def _weekday(span: NDArray[np.int64]) -> NDArray[np.int64]:
-    return (span + 3) % 7  # 1970-01-01 was a Thursday
-
-
 def _flags(span: NDArray[np.int64], *, holidays: dict[int, str]) -> NDArray[np.bool_]:
     """Whether each day is a holiday, a bridge, before and after a holiday, [4, D]."""
     holiday = np.fromiter((day in holidays for day in span.tolist()), np.bool_, len(span))
-    on_weekday = holiday & (_weekday(span) < 5)
-    off = holiday | (_weekday(span) >= 5)
+    on_weekday = holiday & (weekday(span.astype("datetime64[D]")) < 5)
+    off = holiday | (weekday(span.astype("datetime64[D]")) >= 5)
     eve, morrow = _next(on_weekday), _previous(on_weekday)
     return np.stack([holiday, ~off & _previous(off) & _next(off) & (eve | morrow), ~off & eve, ~off & morrow])
 

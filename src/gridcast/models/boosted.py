@@ -158,15 +158,19 @@ class FittedBoosted:
         return base + self.correction(seen, base=base)
 
     def correction(self, seen: Seen, *, base: Floats) -> Floats:
-        """What the trees add to ``base``, the log point forecasts of `linear` [N]."""
-        columns = _stacked(_columns(seen, self.linear, base=base))
-        correction = np.mean([tree.predict(columns, num_threads=1) for tree in self.trees], axis=0)
-        return np.where(self._serves(seen.design), self.share * correction, 0.0)
+        """What the trees add to ``base``, the log point forecasts of `linear` [N]; 0 where nobody looks."""
+        columns = _columns(seen, self.linear, base=base)
+        rows = seen.design.looked_at & self._serves(columns)
+        correction, values = np.zeros(len(base)), _stacked(columns)[rows]
+        if len(values):
+            correction[rows] = np.mean([tree.predict(values, num_threads=1) for tree in self.trees], axis=0)
+        return self.share * correction
 
-    def _serves(self, design: Design) -> NDArray[np.bool_]:
+    def _serves(self, columns: list[Columns]) -> NDArray[np.bool_]:
         """Rows [N] on which the trees have a say: they never saw missing weather, and would take it for 0 °C."""
-        known = [np.isfinite(each.values).all(axis=1) for each in _weather(design, self.linear)]
-        return np.asarray(np.all([np.ones(len(design.origin), np.bool_), *known], axis=0), np.bool_)
+        weather = [each.values for each in columns if each.kind in self.linear.base.weather]
+        known = [np.isfinite(values).all(axis=1) for values in weather]
+        return np.asarray(np.all([np.ones(len(columns[0].values), np.bool_), *known], axis=0), np.bool_)
 
     def parts(self, design: Design) -> dict[str, Floats]:
         """What each term adds to the log point forecasts of the wanted rows, [M] each, see `explaining.TERMS`.
@@ -180,7 +184,7 @@ class FittedBoosted:
         columns = _columns(seen, self.linear, base=self.linear.point_of(seen))
         values = _stacked(columns)[rows]
         shapley = np.mean([tree.predict(values, num_threads=1, pred_contrib=True) for tree in self.trees], axis=0)
-        shapley = np.where(self._serves(design)[rows, None], self.share * shapley, 0.0)
+        shapley = np.where(self._serves(columns)[rows, None], self.share * shapley, 0.0)
         forecasts = {
             kind: {name: found[name] for name in found if name not in without}
             for kind, without in {"expected": _NOT_EXPECTED, "linear": _NOT_EXPECTED[:2]}.items()
@@ -214,9 +218,8 @@ def _columns(seen: Seen, linear: FittedLinear, *, base: Floats) -> list[Columns]
     ``base`` is what ``linear`` forecasts, or has forecast, of them [N].
     """
     design, (past, _) = seen.design, seen.load
-    lead = (design.valid_time - design.origins.issue_time[design.origin]) / HOUR
     return [
-        Columns("clock", np.stack([design.slot / design.slots, lead], axis=1)),
+        Columns("clock", np.stack([design.slot / design.slots, design.lead / HOUR], axis=1)),
         Columns("expected", seen.mu[:, None]),
         Columns("linear", base[:, None]),
         *(Columns(block.name, block.values) for block in design.calendar if block.name not in _SEASON),

@@ -1,6 +1,7 @@
 """What a model's own errors say: where it is off of late, and how wide its bands must be to hold what they promise.
 
-The median follows a share of the errors at the row's own clock in the days before. The bands are conformal quantiles
+The median follows a share of the errors at the row's own clock in the days before, and a load that has changed for good
+altogether. The bands are conformal quantiles
 of held-out errors, scaled by interval of the day, month and kind of day, and by how large the errors of the last four
 weeks were, of every interval and of the row's own clock. Nothing but what was public at the issue time is used, and a
 backtest does what a single forecast does.
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from gridcast.contracts import MEDIAN, QUANTILES, Design, Floats
 from gridcast.errors import TooLittleHistory
 from gridcast.market.days import DAY, HOUR, Origins, Task, Times, local_wall
-from gridcast.models import expected
+from gridcast.models import expected, known
 
 PERIOD_DAYS = 730
 """How far back held-out errors count."""
@@ -44,6 +45,9 @@ _FAULT = 8.0
 FOLLOW = 0.3
 """The share of the mean error at a row's own clock, of the days before, that is expected to come again."""
 _FOLLOW_HALF_LIFE_DAYS = 4.0
+_SHIFT_DAYS = 6
+_UNUSUAL, _SURE = 2.0, 3.0
+"""Mean errors of as many days, over their usual size, from which a shift is followed, and followed altogether."""
 PATHS = 365
 """How many past windows a model keeps the errors of, to draw futures from."""
 MIN_PATHS = 30
@@ -56,9 +60,9 @@ class Calibration:
     """Offsets of the quantiles from the median, in units of a scale that varies.
 
     ``slot`` [S], ``month`` [12] and ``kind`` [3] multiply to the usual scale of a row; ``offsets`` [Q] are in the unit
-    of that times its `pace`. ``row`` [K] and ``forecast`` [K] are the last training rows' log forecasts made without
-    them, which the errors before the first forecasts are counted from. ``follow`` [1] is the share of recent errors at
-    the same clock that the median makes up for.
+    of that times the pace of the `Past`. ``row`` [K] and ``forecast`` [K] are the last training rows' log forecasts
+    made without them, which the errors before the first forecasts are counted from. ``follow`` [1] is the share of
+    recent errors at the same clock that the median makes up for.
 
     ``paths`` [P, S] says where the load of the last windows fell in its bands: normal scores of an origin's errors by
     interval (see `_place`), each ranked among its like. ``origin_of_path`` [P] is its issue time, µs since 1970.
@@ -92,8 +96,9 @@ class Calibration:
             place = np.minimum(np.searchsorted(self.row, number), len(self.row) - 1)
             forecast = np.where(self.row[place] == number, self.forecast[place], point)
         scale, rows = self.scale(design) * width, design.wanted_rows
-        median = (point + self.follow * drift(design, forecast=forecast, scale=scale))[rows]
-        unit = scale[rows] * pace(design, forecast=forecast, scale=scale)[rows]
+        past = Past.of(design, forecast=forecast, scale=scale)
+        median = (point + past.followed(self.follow))[rows]
+        unit = (scale * past.pace())[rows]
         return np.exp(median[:, None] + unit[:, None] * self.offsets)
 
     def scenarios(self, fan: Floats, *, origins: Origins, resolution: np.timedelta64) -> Floats:
@@ -133,36 +138,64 @@ class Calibration:
         return replace(self, paths=_normal_scores(self.paths[kept]), origin_of_path=self.origin_of_path[kept])
 
 
-def drift(design: Design, *, forecast: Floats, scale: Floats) -> Floats:
-    """The mean error of the log forecasts at each row's own clock in the days before, newer days first, [N].
+@dataclass(frozen=True)
+class Past:
+    """What was off of late: errors of past forecasts, in units of their usual scale, as each issue time knew them.
 
-    Args:
-        design: the rows.
-        forecast: log forecasts of them [N], NaN where there is none.
-        scale: their usual scale [N]; errors are cut at eight times theirs.
+    ``recent`` [O, H] are those of the intervals before each issue, newest first, ``lag`` [N, L] those of each row's own
+    clock 1..L days before. They are cut at eight times their scale, NaN where unknown. ``scale`` [N] is the rows' own.
     """
-    score = _scores(design.lag_load, design.lag_row, forecast, scale)
-    weight = 0.5 ** (np.arange(1, score.shape[1] + 1) / _FOLLOW_HALF_LIFE_DAYS)
-    total, count = _weighed(score * scale[np.maximum(design.lag_row, 0)], weight)
-    return np.where(count > 0, total / np.where(count > 0, count, 1.0), 0.0)
 
+    design: Design
+    scale: Floats
+    recent: Floats
+    lag: Floats
 
-def pace(design: Design, *, forecast: Floats, scale: Floats) -> Floats:
-    """How the errors known at each row's issue time compare with their usual scale [N]: 1 is as usual.
+    @classmethod
+    def of(cls, design: Design, *, forecast: Floats, scale: Floats) -> Past:
+        """By the log forecasts of every row [N], NaN where there is none, and their usual scale [N]."""
 
-    Args:
-        design: the rows.
-        forecast: log forecasts of them [N], NaN where there is none.
-        scale: their usual scale [N].
-    """
-    per_day = int(DAY / design.resolution)
-    recent = np.abs(_scores(design.recent_load, design.recent_row, forecast, scale))
-    hours_ago = np.arange(recent.shape[1]) * (design.resolution / HOUR)
-    total, count = _weighed(recent, 0.5 ** (hours_ago / 24 / _HALF_LIFE_DAYS) / per_day)
-    common = ((total + _PRIOR_DAYS) / (count + _PRIOR_DAYS))[design.origin]
-    own = np.abs(_scores(design.lag_load, design.lag_row, forecast, scale))
-    total, count = _weighed(own, 0.5 ** (np.arange(own.shape[1]) / _HALF_LIFE_DAYS))
-    return np.asarray((total + _OWN_DAYS * common) / (count + _OWN_DAYS), np.float64)
+        def scores(load: Floats, row: NDArray[np.intp]) -> Floats:
+            error = expected.past_error(load, row, forecast)
+            return np.clip(error / scale[np.maximum(row, 0)], -_FAULT, _FAULT)
+
+        recent = scores(design.recent_load, design.recent_row)
+        return cls(design, scale, recent, scores(design.lag_load, design.lag_row))
+
+    def followed(self, share: Floats | float) -> Floats:
+        """What the log forecasts are moved by [N]: a share of `drift`, and all of a sure shift; 0 if ``share`` is."""
+        shift, usual = self.shift(), share * self.drift()
+        sure = np.clip((np.abs(shift) - _UNUSUAL) / (_SURE - _UNUSUAL), 0.0, 1.0) * (share > 0)
+        return usual + sure * (shift * self.scale - usual)
+
+    def drift(self) -> Floats:
+        """The mean error at each row's own clock in the days before, newer days first, [N], logarithmic."""
+        weight = 0.5 ** (np.arange(1, self.lag.shape[1] + 1) / _FOLLOW_HALF_LIFE_DAYS)
+        error = self.lag * self.scale[np.maximum(self.design.lag_row, 0)]
+        total, count = _weighed(error, weight)
+        return np.where(count > 0, total / np.where(count > 0, count, 1.0), 0.0)
+
+    def shift(self) -> Floats:
+        """The mean error of the ordinary days before each row's issue [N]; 0 with less than a day of them.
+
+        It stays small while errors come and go; a load that has changed for good moves it far beyond.
+        """
+        per_day = int(DAY / self.design.resolution)
+        newest = slice(_SHIFT_DAYS * per_day)
+        ordinary = self.design.day_kind[np.maximum(self.design.recent_row[:, newest], 0)] == 0
+        errors = np.where(ordinary, self.recent[:, newest], np.nan)
+        enough = np.isfinite(errors).sum(axis=1) > per_day
+        return np.where(enough, known.mean(errors), 0.0)[self.design.origin]
+
+    def pace(self) -> Floats:
+        """How the errors known at each row's issue time compare with their usual scale [N]: 1 is as usual."""
+        resolution = self.design.resolution
+        hours_ago = np.arange(self.recent.shape[1]) * (resolution / HOUR)
+        weight = 0.5 ** (hours_ago / 24 / _HALF_LIFE_DAYS) / int(DAY / resolution)
+        total, count = _weighed(np.abs(self.recent), weight)
+        common = ((total + _PRIOR_DAYS) / (count + _PRIOR_DAYS))[self.design.origin]
+        total, count = _weighed(np.abs(self.lag), 0.5 ** (np.arange(self.lag.shape[1]) / _HALF_LIFE_DAYS))
+        return np.asarray((total + _OWN_DAYS * common) / (count + _OWN_DAYS), np.float64)
 
 
 def fit(design: Design, error: Floats, *, width: Floats | float = 1.0, follow: float = FOLLOW) -> Calibration:
@@ -199,8 +232,8 @@ def fit(design: Design, error: Floats, *, width: Floats | float = 1.0, follow: f
     by_kind = _ratio(size / (by_slot[slot] * by_month[month]), kind, 3)
     scale = by_slot[design.slot] * by_month[_month(design)] * by_kind[design.day_kind] * width
     forecast = np.log(np.where(design.target > 0, design.target, np.nan)) - error
-    left = error - follow * drift(design, forecast=forecast, scale=scale)
-    standard = left / (scale * pace(design, forecast=forecast, scale=scale))
+    past = Past.of(design, forecast=forecast, scale=scale)
+    standard = (error - past.followed(follow)) / (scale * past.pace())
     score = np.sort(standard[rows])
     offsets = np.array([_conformal(score, level) for level in QUANTILES])
     offsets[MEDIAN] = 0.0
@@ -250,13 +283,6 @@ def _conformal(score: Floats, level: float) -> float:
     return float(score[int(np.clip(rank, 1, n)) - 1])
 
 
-def _scores(load: Floats, row: NDArray[np.intp], forecast: Floats, scale: Floats) -> Floats:
-    """Errors of the log forecasts of past loads, over the usual scale of theirs, any shape; NaN where unknown."""
-    there, place = (row >= 0) & (load > 0), np.maximum(row, 0)
-    error = np.log(np.where(there, load, 1.0)) - forecast[place]
-    return np.where(there & (np.abs(error) < expected.ABSURD), np.clip(error / scale[place], -_FAULT, _FAULT), np.nan)
-
-
 def _weighed(size: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Weighted sum of the known sizes [R, K] and the sum of their weights, [R] each, the same for however many rows."""
     there = np.isfinite(size)
@@ -265,8 +291,7 @@ def _weighed(size: Floats, weight: Floats) -> tuple[Floats, Floats]:
 
 def _number(design: Design) -> NDArray[np.int64]:
     """A number for each row [N] that is its own in every design: issue time and lead."""
-    issue = design.origins.issue_time[design.origin]
-    lead = (design.valid_time - issue) // _MINUTE
+    issue, lead = design.origins.issue_time[design.origin], design.lead // _MINUTE
     return np.asarray(issue.astype("datetime64[m]").astype(np.int64) * _LONGEST_LEAD + lead.astype(np.int64), np.int64)
 
 

@@ -276,7 +276,7 @@ class _Seen:
     @classmethod
     def of(cls, design: Design, base: Expected, *, mu: Floats, level_days: int) -> _Seen:
         newest = slice(level_days * design.slots)
-        recent = _deviation(design.recent_load[:, newest], design.recent_row[:, newest], mu)
+        recent = expected.past_error(design.recent_load[:, newest], design.recent_row[:, newest], mu)
         return cls(design, base, mu, np.nan_to_num(known.median(recent)))
 
     @property
@@ -297,7 +297,7 @@ class _Seen:
         Holidays are the expectation's business: there are too few for a network, which learns them by heart.
         """
         design = self.design
-        lead = (design.valid_time - design.origins.issue_time[design.origin]) / HOUR
+        lead = design.lead / HOUR
         daylight = (design.valid_time - design.valid_time.astype("datetime64[D]")) / DAY  # the sun keeps no summer time
         columns = [
             _turns(design.slot / design.slots, harmonics=3),
@@ -320,7 +320,7 @@ class _Seen:
     def _lags(self) -> Floats:
         """Deviations at the same clock on earlier days [N, L]; 0, as if at the level, where they are unknown."""
         design, limit = self.design, _LARGEST * self.base.sigma[self.design.slot][:, None]
-        past = _deviation(design.lag_load, design.lag_row, self.mu) - self.level[design.origin][:, None]
+        past = expected.past_error(design.lag_load, design.lag_row, self.mu) - self.level[design.origin][:, None]
         past = np.clip(past, -limit, limit)
         means = [known.mean(past[:, days]) for days in (slice(1, 8), [6, 13, 20, 27], slice(None))]
         return np.nan_to_num(np.stack([*(past[:, day - 1] for day in _LAGS), *means], axis=1))
@@ -329,7 +329,7 @@ class _Seen:
         """Mean deviations of the newest hours [N, R], and the newest of all as they fade with the lead."""
         design, per_hour = self.design, int(HOUR / self.design.resolution)
         limit = _LARGEST * np.median(self.base.sigma)
-        recent = _deviation(design.recent_load, design.recent_row, self.mu) - self.level[:, None]
+        recent = expected.past_error(design.recent_load, design.recent_row, self.mu) - self.level[:, None]
         recent = np.clip(recent, -limit, limit)
         means = [known.mean(recent[:, : hours * per_hour])[design.origin] for hours in _RECENT_HOURS]
         fading = [means[0] * np.exp(-lead / hours) for hours in _FADING_HOURS]
@@ -371,11 +371,6 @@ def _answer(recipe: Conv1d, weights: Sequence[Weights], *, past: Floats, future:
 def _width(answer: Floats) -> Floats:
     """How uncertain the networks' quantiles [M, Q] are [M]: half believed, so the root of their band of 80 %."""
     return np.sqrt(np.clip(answer[:, QUANTILES.index(0.9)] - answer[:, QUANTILES.index(0.1)], *_WIDTHS))
-
-
-def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats) -> Floats:
-    """Of past loads from what was expected of them, logarithmic; NaN where one of the two is unknown."""
-    return np.log(np.where((row >= 0) & (load > 0), load, np.nan)) - mu[np.maximum(row, 0)]
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats]:

@@ -69,6 +69,18 @@ def folds(design: Design) -> NDArray[np.intp]:
     return ((day // FOLD_DAYS) % FOLDS).astype(np.intp)
 
 
+def past_error(load: Floats, row: NDArray[np.intp], forecast: Floats) -> Floats:
+    """How past loads compare with what rows forecast of them, logarithmic: NaN where unknown, or off by `ABSURD`.
+
+    Args:
+        load: in MW, any shape.
+        row: the row that forecast each, -1 where there is none; the same shape.
+        forecast: log load by row [N].
+    """
+    error = np.log(np.where((row >= 0) & (load > 0), load, np.nan)) - forecast[np.maximum(row, 0)]
+    return np.where(np.abs(error) < ABSURD, error, np.nan)
+
+
 def require_history(design: Design) -> None:
     """Raise unless at least `MIN_DAYS` local days have a known target.
 
@@ -171,13 +183,9 @@ def tso_columns(design: Design, mu: Floats) -> Floats:
     """
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
 
-    def error(load: Floats, row: NDArray[np.intp]) -> Floats:
-        there = (row >= 0) & (load > 0)
-        return np.where(there, forecast[np.maximum(row, 0)] - np.log(np.where(there, load, 1.0)), np.nan)
-
-    lag = error(design.lag_load[:, :8], design.lag_row[:, :8])
+    lag = -past_error(design.lag_load[:, :8], design.lag_row[:, :8], forecast)
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
-    recent = error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour])
+    recent = -past_error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour], forecast)
     lately = known.mean(recent)[design.origin]
     past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], known.mean(lag[:, 1:]), lately], axis=1)
     return np.concatenate([(forecast - mu)[:, None], np.clip(np.nan_to_num(past), -_TSO_CLIP, _TSO_CLIP)], axis=1)

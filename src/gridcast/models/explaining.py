@@ -16,6 +16,7 @@ import numpy as np
 
 from gridcast.contracts import MEDIAN, Block, Design, Floats
 from gridcast.errors import ConfigError
+from gridcast.market.days import weekday
 from gridcast.models import Fitted
 
 TYPICAL, CALENDAR, HOLIDAY, TEMPERATURE, WEATHER, RECENT_LEVEL, TSO, LIMIT = TERMS = (
@@ -115,17 +116,17 @@ def ordinary(design: Design) -> list[Block]:
     What separates it from the true one is the effect of holidays: not only the columns that bear the name, for on a
     holiday those of its weekday are 0.
     """
-    weekday = (design.local_day.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+    of_day = weekday(design.local_day)
 
     def plain(block: Block) -> Block:
         values = block.values
         if term(block.name) == HOLIDAY:
             values = np.zeros_like(values)
         elif block.name == "weekday":
-            values = np.eye(7)[weekday]
+            values = np.eye(7)[of_day]
         elif block.name == "week_profile":
             of_rest = np.array([name.endswith(_ON_REST_DAYS) for name in block.columns])
-            values = np.where(of_rest & (weekday < 5)[:, None], 0.0, values)
+            values = np.where(of_rest & (of_day < 5)[:, None], 0.0, values)
         return replace(block, values=values)
 
     return [plain(block) for block in design.calendar]

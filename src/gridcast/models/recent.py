@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridcast.contracts import Block, Design, Floats
-from gridcast.market.days import HOUR
+from gridcast.market.days import HOUR, weekday
 from gridcast.models import known
-from gridcast.models.expected import ABSURD, Expected
+from gridcast.models.expected import Expected, past_error
 
 _CLIP = 5.0
 _TSO_CLIP = 0.1
@@ -38,21 +38,20 @@ def load(design: Design, *, base: Expected, mu: Floats) -> tuple[Block, Block]:
         base: the fitted expectation.
         mu: its prediction for every row [N].
     """
-    lag = _deviation(design.lag_load, design.lag_row, mu, base.sigma[design.slot][:, None])
-    recent = _deviation(
-        design.recent_load, design.recent_row, mu, base.sigma[design.slot][np.maximum(design.recent_row, 0)]
-    )
+    limit = _CLIP * base.sigma[design.slot]
+    lag = _cut(past_error(design.lag_load, design.lag_row, mu), limit[:, None])
+    recent = _cut(past_error(design.recent_load, design.recent_row, mu), limit[np.maximum(design.recent_row, 0)])
     hours, origin = _hourly(recent, design), design.origin
     means = {count: known.mean(hours[:, :count])[origin] for count in _MEANS_HOURS}
-    lead = (design.valid_time - design.origins.issue_time[origin]) / HOUR
-    weekday = _weekday(design)
+    lead = design.lead / HOUR
+    of_day = _weekday(design)
     columns = {f"last {count} h": values for count, values in means.items()}
     columns |= {f"last {means_of} h, fading in {h:g} h": means[means_of] * np.exp(-lead / h)
                 for means_of in (6,) for h in _FADING_HOURS}  # fmt: skip
     columns |= {f"{first} to {last} h ago": known.mean(hours[:, first:last])[origin] for first, last in _BANDS_HOURS}
     columns |= _lags(design, lag)
     columns |= {
-        f"last {count} h on {name}": means[count] * (weekday == number)
+        f"last {count} h on {name}": means[count] * (of_day == number)
         for name, number in _WEEKDAYS.items()
         for count in (6, 24)
     }
@@ -69,8 +68,8 @@ def tso(design: Design, mu: Floats) -> Block:
     and with the window's mean. Errors are cut at a tenth.
     """
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
-    lag = _error(forecast, design.lag_load, design.lag_row)
-    hours = _hourly(_error(forecast, design.recent_load, design.recent_row), design)
+    lag = _cut(-past_error(design.lag_load, design.lag_row, forecast), _TSO_CLIP)
+    hours = _hourly(_cut(-past_error(design.recent_load, design.recent_row, forecast), _TSO_CLIP), design)
     origin, added = design.origin, forecast - mu
     first = np.flatnonzero(np.diff(origin, prepend=-1))
     windows = np.split(added, first[1:])
@@ -95,16 +94,8 @@ def _lags(design: Design, lag: Floats) -> dict[str, Floats]:
     return columns | {f"days like it of the last {days}": known.mean(like[:, :days]) for days in _LIKE_DAYS}
 
 
-def _deviation(load: Floats, row: NDArray[np.intp], mu: Floats, sigma: Floats) -> Floats:
-    there = (row >= 0) & (load > 0)
-    deviation = np.log(np.where(there, load, 1.0)) - mu[np.maximum(row, 0)]
-    return np.where(there & (np.abs(deviation) < ABSURD), np.clip(deviation, -_CLIP * sigma, _CLIP * sigma), np.nan)
-
-
-def _error(forecast: Floats, load: Floats, row: NDArray[np.intp]) -> Floats:
-    there = (row >= 0) & (load > 0)
-    error = forecast[np.maximum(row, 0)] - np.log(np.where(there, load, 1.0))
-    return np.where(there & (np.abs(error) < ABSURD), np.clip(error, -_TSO_CLIP, _TSO_CLIP), np.nan)
+def _cut(deviation: Floats, limit: Floats | float) -> Floats:
+    return np.clip(deviation, -limit, limit)
 
 
 def _hourly(recent: Floats, design: Design) -> Floats:
@@ -115,8 +106,7 @@ def _hourly(recent: Floats, design: Design) -> Floats:
 
 def _weekday(design: Design) -> NDArray[np.int64]:
     """Monday is 0; a public holiday counts as a Sunday."""
-    weekday = (design.local_day.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-    return np.where(design.day_kind == 1, 6, weekday)
+    return np.where(design.day_kind == 1, 6, weekday(design.local_day))
 
 
 def _block(name: str, columns: dict[str, Floats]) -> Block:

@@ -10,7 +10,7 @@ import polars as pl
 
 from gridcast.contracts import LOAD, OBSERVATIONS, UTC_TIME, Floats
 from gridcast.errors import TooLittleHistory
-from gridcast.market.days import HOUR
+from gridcast.market.days import HOUR, weekday
 from gridcast.market.zones import BiddingZone
 from gridcast.quality.grid import Grid, grid
 
@@ -160,12 +160,12 @@ def _weekdays(hourly: Grid) -> tuple[float, ...]:
     table = hourly.table(hourly.value)
     mean = table.mean(axis=1)
     whole = np.isfinite(mean)
-    weekday = (hourly.days.astype(np.int64) + 3) % 7
+    of_day = weekday(hourly.days)
     if not whole.any():
         return (float("nan"),) * 7
     level = mean[whole].mean()
     return tuple(
-        float(mean[whole & (weekday == day)].mean() / level) if (whole & (weekday == day)).any() else float("nan")
+        float(mean[whole & (of_day == day)].mean() / level) if (whole & (of_day == day)).any() else float("nan")
         for day in range(7)
     )
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from gridcast import contracts
 from gridcast.contracts import Floats
 from gridcast.errors import ConfigError
-from gridcast.market.days import DAY, HOUR, Times, at_wall_clock, instant, local_wall
+from gridcast.market.days import DAY, HOUR, Times, at_wall_clock, instant, local_wall, weekday
 from gridcast.market.daytypes import day_types
 from gridcast.market.zones import BiddingZone
 
@@ -138,7 +138,7 @@ class _World:
     @property
     def weekday(self) -> NDArray[np.intp]:
         """0 is Monday."""
-        return (self.day.astype(np.intp) + 3) % 7
+        return weekday(self.day).astype(np.intp)
 
     def by_hour(self, table: list[float]) -> Floats:
         return np.array(table, float)[self.hour]
@@ -307,10 +307,10 @@ def _profile(world: _World) -> tuple[Floats, Floats]:
     wests = [world.by_hour(kind["west"]) for kind in kinds]
     kind = np.maximum(world.weekday - 4, 0)
     load, west = np.choose(kind, loads), np.choose(kind, wests)
-    for weekday, name in ((0, "monday"), (4, "friday")):
+    for number, name in ((0, "monday"), (4, "friday")):
         offset = facts["weekday_offset"][name]
-        load = load + (world.weekday == weekday) * world.by_hour(offset["load"])
-        west = west + (world.weekday == weekday) * offset["west"]
+        load = load + (world.weekday == number) * world.by_hour(offset["load"])
+        west = west + (world.weekday == number) * offset["west"]
     holiday = facts["industry_holiday"]
     week = pl.Series(world.day).dt.week().to_numpy()
     closed = np.array([holiday["weeks"].get(str(number), 0.0) for number in range(54)])[week] * (kind == 0)
