@@ -21,7 +21,7 @@ from gridcast.errors import TooLittleHistory
 from gridcast.market.days import DAY, HOUR, Times
 from gridcast.market.zones import zone
 from gridcast.models import artifact, calibration, expected
-from gridcast.models.calibration import Calibration
+from gridcast.models.calibration import Calibration, Past
 from strategies import history, to_forecast, training
 from strategies import rows as observed
 
@@ -343,8 +343,8 @@ def test_drift_and_pace_are_what_plain_loops_find(usual: Floats) -> None:
     point = LEVEL + random.normal(0, 0.02, len(made.origin))
     point[random.random(len(point)) < 0.1] = np.nan
     scale = random.uniform(0.002, 0.03, len(point))  # some so small that errors are cut
-    drift = calibration.drift(made, forecast=point, scale=scale)
-    pace = calibration.pace(made, forecast=point, scale=scale)
+    past = Past.of(made, forecast=point, scale=scale)
+    drift, pace = past.drift(), past.pace()
 
     def score(load: float, row: int) -> float:
         if row < 0 or np.isnan(load) or np.isnan(point[row]):
@@ -374,11 +374,32 @@ def test_where_no_past_is_known_the_pace_is_one_and_there_is_no_drift(usual: Flo
     scale = np.full(len(made.origin), 0.02)
     dead = np.zeros_like(made.lag_load), np.zeros_like(made.recent_load)
     for none in (blind(made), replace(made, lag_load=dead[0], recent_load=dead[1])):
-        assert (calibration.pace(none, forecast=forecast(none), scale=scale) == 1).all()
-        assert (calibration.drift(none, forecast=forecast(none), scale=scale) == 0).all()
-    unknown = np.full(len(made.origin), np.nan)
-    assert (calibration.pace(made, forecast=unknown, scale=scale) == 1).all()
-    assert (calibration.drift(made, forecast=unknown, scale=scale) == 0).all()
+        past = Past.of(none, forecast=forecast(none), scale=scale)
+        assert (past.pace() == 1).all()
+        assert (past.followed(0.3) == 0).all()
+    unknown = Past.of(made, forecast=np.full(len(made.origin), np.nan), scale=scale)
+    assert (unknown.pace() == 1).all()
+    assert (unknown.followed(0.3) == 0).all()
+
+
+def test_a_load_that_has_changed_for_good_is_followed_altogether_and_a_day_that_is_off_is_not() -> None:
+    calm = to_forecast(DK_1, world(np.zeros(len(TIMES))), first=TRAINED)
+    scale = np.full(len(calm.origin), 0.02)
+
+    def past(days: int, size: float, **other: np.ndarray) -> Past:
+        """The load has been off by so many scales for so many days."""
+        changed = world(0.02 * size * between(TRAINED - timedelta(days=days), days))
+        made = replace(to_forecast(DK_1, changed, first=TRAINED), **other)
+        return Past.of(made, forecast=forecast(made), scale=scale)
+
+    rows = calm.wanted_rows
+    assert past(30, 4.0).followed(0.3)[rows] == pytest.approx(0.08)
+    assert past(30, 2.5).followed(0.3)[rows] == pytest.approx((0.3 * 0.05 + 0.05) / 2)
+    assert past(30, 1.9).followed(0.3)[rows] == pytest.approx(0.3 * 0.038)
+    assert np.abs(past(2, 4.0).followed(0.3)[rows]).max() < 0.3 * 0.08
+    assert (past(30, 4.0).followed(0.0) == 0).all()
+    feast = past(30, 4.0, day_kind=np.ones_like(calm.day_kind))
+    assert feast.followed(0.3)[rows] == pytest.approx(0.3 * 0.08)
 
 
 @pytest.mark.parametrize("day", [0, 9, 27])

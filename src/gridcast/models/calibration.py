@@ -156,7 +156,7 @@ class Past:
         """By the log forecasts of every row [N], NaN where there is none, and their usual scale [N]."""
 
         def scores(load: Floats, row: NDArray[np.intp]) -> Floats:
-            error = expected.past_error(load, row, forecast)
+            error = expected.past_error(load, row, forecast=forecast)
             return np.clip(error / scale[np.maximum(row, 0)], -_FAULT, _FAULT)
 
         recent = scores(design.recent_load, design.recent_row)

@@ -276,7 +276,7 @@ class _Seen:
     @classmethod
     def of(cls, design: Design, base: Expected, *, mu: Floats, level_days: int) -> _Seen:
         newest = slice(level_days * design.slots)
-        recent = expected.past_error(design.recent_load[:, newest], design.recent_row[:, newest], mu)
+        recent = expected.past_error(design.recent_load[:, newest], design.recent_row[:, newest], forecast=mu)
         return cls(design, base, mu, np.nan_to_num(known.median(recent)))
 
     @property
@@ -320,7 +320,9 @@ class _Seen:
     def _lags(self) -> Floats:
         """Deviations at the same clock on earlier days [N, L]; 0, as if at the level, where they are unknown."""
         design, limit = self.design, _LARGEST * self.base.sigma[self.design.slot][:, None]
-        past = expected.past_error(design.lag_load, design.lag_row, self.mu) - self.level[design.origin][:, None]
+        past = (
+            expected.past_error(design.lag_load, design.lag_row, forecast=self.mu) - self.level[design.origin][:, None]
+        )
         past = np.clip(past, -limit, limit)
         means = [known.mean(past[:, days]) for days in (slice(1, 8), [6, 13, 20, 27], slice(None))]
         return np.nan_to_num(np.stack([*(past[:, day - 1] for day in _LAGS), *means], axis=1))
@@ -329,7 +331,7 @@ class _Seen:
         """Mean deviations of the newest hours [N, R], and the newest of all as they fade with the lead."""
         design, per_hour = self.design, int(HOUR / self.design.resolution)
         limit = _LARGEST * np.median(self.base.sigma)
-        recent = expected.past_error(design.recent_load, design.recent_row, self.mu) - self.level[:, None]
+        recent = expected.past_error(design.recent_load, design.recent_row, forecast=self.mu) - self.level[:, None]
         recent = np.clip(recent, -limit, limit)
         means = [known.mean(recent[:, : hours * per_hour])[design.origin] for hours in _RECENT_HOURS]
         fading = [means[0] * np.exp(-lead / hours) for hours in _FADING_HOURS]

@@ -69,7 +69,7 @@ def folds(design: Design) -> NDArray[np.intp]:
     return ((day // FOLD_DAYS) % FOLDS).astype(np.intp)
 
 
-def past_error(load: Floats, row: NDArray[np.intp], forecast: Floats) -> Floats:
+def past_error(load: Floats, row: NDArray[np.intp], *, forecast: Floats) -> Floats:
     """How past loads compare with what rows forecast of them, logarithmic: NaN where unknown, or off by `ABSURD`.
 
     Args:
@@ -183,9 +183,11 @@ def tso_columns(design: Design, mu: Floats) -> Floats:
     """
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
 
-    lag = -past_error(design.lag_load[:, :8], design.lag_row[:, :8], forecast)
+    lag = -past_error(design.lag_load[:, :8], design.lag_row[:, :8], forecast=forecast)
     per_hour = int(np.timedelta64(1, "h") / design.resolution)
-    recent = -past_error(design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour], forecast)
+    recent = -past_error(
+        design.recent_load[:, : 24 * per_hour], design.recent_row[:, : 24 * per_hour], forecast=forecast
+    )
     lately = known.mean(recent)[design.origin]
     past = np.stack([lag[:, 0], lag[:, 1], lag[:, 6], known.mean(lag[:, 1:]), lately], axis=1)
     return np.concatenate([(forecast - mu)[:, None], np.clip(np.nan_to_num(past), -_TSO_CLIP, _TSO_CLIP)], axis=1)

@@ -39,8 +39,10 @@ def load(design: Design, *, base: Expected, mu: Floats) -> tuple[Block, Block]:
         mu: its prediction for every row [N].
     """
     limit = _CLIP * base.sigma[design.slot]
-    lag = _cut(past_error(design.lag_load, design.lag_row, mu), limit[:, None])
-    recent = _cut(past_error(design.recent_load, design.recent_row, mu), limit[np.maximum(design.recent_row, 0)])
+    lag = _cut(past_error(design.lag_load, design.lag_row, forecast=mu), limit[:, None])
+    recent = _cut(
+        past_error(design.recent_load, design.recent_row, forecast=mu), limit[np.maximum(design.recent_row, 0)]
+    )
     hours, origin = _hourly(recent, design), design.origin
     means = {count: known.mean(hours[:, :count])[origin] for count in _MEANS_HOURS}
     lead = design.lead / HOUR
@@ -68,8 +70,8 @@ def tso(design: Design, mu: Floats) -> Block:
     and with the window's mean. Errors are cut at a tenth.
     """
     forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
-    lag = _cut(-past_error(design.lag_load, design.lag_row, forecast), _TSO_CLIP)
-    hours = _hourly(_cut(-past_error(design.recent_load, design.recent_row, forecast), _TSO_CLIP), design)
+    lag = _cut(-past_error(design.lag_load, design.lag_row, forecast=forecast), _TSO_CLIP)
+    hours = _hourly(_cut(-past_error(design.recent_load, design.recent_row, forecast=forecast), _TSO_CLIP), design)
     origin, added = design.origin, forecast - mu
     first = np.flatnonzero(np.diff(origin, prepend=-1))
     windows = np.split(added, first[1:])
