@@ -7,17 +7,22 @@ import json
 import math
 import random
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from gridcast.errors import DataError, OutputExists, StoreError
 from gridcast.store import backup as room
 from gridcast.store import digest
 from gridcast.store.backup import Manifest, backup, restore, verify
+from gridcast.store.chain import EMPTY, RETAINED
 from gridcast.store.database import Store
+from gridcast.store.journal import Entry, Journal
+from gridcast.store.tables import JOURNAL
 from gridcast.store.vintages import Look
 from stores import HOUR, START, doubtful, issued, load
 
@@ -36,6 +41,10 @@ def fill(store: Store) -> None:
         store.put_forecast(issued(1.0, 2.0, zone=zone), made_at=NOW)
         store.release(zone, at=NOW + HOUR, variable="price")
     store.put(load(5.0, variable="temperature_2m", published_at=START))
+    journal = Journal(store)
+    for hours in (1, 2):
+        journal.append(Entry("on_demand", START + hours * HOUR, "X", "v1", b'{"load":[1.5]}', b"\x00\xff"))
+    journal.retain(before=START + 2 * HOUR)
 
 
 def held(store: Store) -> list[pl.DataFrame]:
@@ -69,8 +78,10 @@ def test_what_is_saved_is_restored(store: Store, tmp_path: Path) -> None:
         "quarantine": 10,
         "look": 2,
         "seal": 2,
+        "journal": 3,
     }
-    assert (manifest.rows, verify(path)) == (29, manifest)
+    assert (manifest.rows, verify(path)) == (32, manifest)
+    assert manifest.journal == Journal(store).head()
     assert [file.name for file in tmp_path.iterdir() if "saved" in file.name] == ["saved"]
     with Store(f"sqlite:///{tmp_path / 'again.db'}") as again:
         assert restore(again, path) == manifest
@@ -78,6 +89,8 @@ def test_what_is_saved_is_restored(store: Store, tmp_path: Path) -> None:
         assert again.made_at("X", issue_time=START, model_version="v1") == NOW
         assert [rows["value"].is_in([4.0, 9.0]).sum() for rows in held(again)[:3]] == [1, 0, 1]
         assert again.check() == []
+        assert list(Journal(again).entries()) == list(Journal(store).entries())
+        assert Journal(again).verify(noted=manifest.journal) == []
         assert backup(again, tmp_path / "second") == manifest
         fill(again)
         assert all(one.equals(other) for one, other in zip(held(store), held(again), strict=True))
@@ -121,11 +134,12 @@ def test_a_file_that_was_cut_is_found(saved: Path, length: int) -> None:
         restore(store, saved)
 
 
-def rewritten(saved: Path, change: dict[str, object]) -> Path:
+def rewritten(saved: Path, change: dict[str, object], *, without: Sequence[str] = ()) -> Path:
     """The backup with another manifest and a hash that fits it: what no damage makes, only a person."""
     with zipfile.ZipFile(saved) as old:
         members = {name: old.read(name) for name in old.namelist()}
     facts = json.loads(members["manifest.json"]) | change
+    facts = {name: fact for name, fact in facts.items() if name not in without}
     with zipfile.ZipFile(saved, "w") as new:
         for name, member in (members | {"manifest.json": json.dumps(facts).encode()}).items():
             new.writestr(name, member)
@@ -142,12 +156,41 @@ def rewritten(saved: Path, change: dict[str, object]) -> Path:
         ({"layout": 2}, "later gridcast"),
         ({"tables": {}}, "is no backup"),
         ({"files": []}, "is no backup"),
+        ({"journal": 3}, "is no backup"),
+        ({"journal": {"count": 3}}, "is no backup"),
         ({"files": {"nothing/1.parquet": {"rows": 1, "sha256": ""}}}, "is no backup"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(saved: Path, change: dict[str, object], says: str) -> None:
     with pytest.raises(StoreError, match=says):
         verify(rewritten(saved, change))
+
+
+def test_a_backup_of_a_gridcast_without_a_journal_is_restored(tmp_path: Path) -> None:
+    with Store("sqlite://") as store:
+        store.put(load(1.0, 2.0))
+        backup(store, tmp_path / "saved")
+    with zipfile.ZipFile(tmp_path / "saved") as archive:
+        tables = json.loads(archive.read("manifest.json"))["tables"]
+    assert tables.pop("journal")["rows"] == 0
+    older = rewritten(tmp_path / "saved", {"schema_version": 2, "tables": tables}, without=["journal"])
+    with Store("sqlite://") as store:
+        assert restore(store, older).schema_version == 2
+        assert store.observations(["X"]).equals(load(1.0, 2.0))
+        assert (Journal(store).head(), Journal(store).verify()) == (EMPTY, [])
+
+
+def test_a_journal_that_was_changed_before_a_backup_is_found_after_it(tmp_path: Path) -> None:
+    with Store("sqlite://") as store:
+        fill(store)
+        with store.database.engine.begin() as connection:
+            connection.execute(sa.delete(JOURNAL).where(JOURNAL.c.kind == RETAINED))
+        found = Journal(store).verify()
+        backup(store, tmp_path / "saved")
+    with Store("sqlite://") as store:
+        restore(store, tmp_path / "saved")
+        assert Journal(store).verify() == found
+        assert "entry 3 is missing" in found
 
 
 def test_a_store_that_is_not_empty_is_left_alone(saved: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from gridcast.contracts import LOAD
 from gridcast.errors import StoreError
 from gridcast.market.days import instant
 from gridcast.store.database import Store
+from gridcast.store.journal import Entry, Journal
 from gridcast.store.schema import SCHEMA_VERSION
 from gridcast.store.vintages import Added
 from stores import HOUR, START, ZONE, doubtful, issued, load
@@ -39,17 +41,61 @@ VERSION_1 = (
     "INSERT INTO forecast VALUES ('X', 1774735200000000, 1774782000000000, 0.1, 'v1', 3600, 7.0, '')",
 )
 
+# The same of version 2, with a row of each; SERIAL stands for the type by which a database numbers rows.
+VERSION_2 = (
+    "CREATE TABLE forecast (zone VARCHAR NOT NULL, issue_time BIGINT NOT NULL, valid_time BIGINT NOT NULL, "
+    "quantile DOUBLE PRECISION NOT NULL, model_version VARCHAR NOT NULL, resolution INTEGER NOT NULL, "
+    "value DOUBLE PRECISION NOT NULL, degraded VARCHAR NOT NULL, made_at BIGINT, "
+    "PRIMARY KEY (zone, issue_time, valid_time, quantile, model_version))",
+    "CREATE TABLE gridcast_schema (id INTEGER NOT NULL, version INTEGER NOT NULL, writes BIGINT NOT NULL, "
+    "PRIMARY KEY (id))",
+    "CREATE TABLE observation (zone VARCHAR NOT NULL, variable VARCHAR NOT NULL, valid_time BIGINT NOT NULL, "
+    "published_at BIGINT NOT NULL, source VARCHAR NOT NULL, resolution INTEGER NOT NULL, "
+    "value DOUBLE PRECISION NOT NULL, published_at_basis VARCHAR NOT NULL, fetched_at BIGINT NOT NULL, "
+    "write BIGINT DEFAULT '0' NOT NULL, assumed_at BIGINT, "
+    "PRIMARY KEY (zone, variable, valid_time, published_at, source))",
+    "CREATE TABLE look (zone VARCHAR NOT NULL, variable VARCHAR NOT NULL, source VARCHAR NOT NULL, "
+    'at BIGINT NOT NULL, start BIGINT NOT NULL, "end" BIGINT NOT NULL, write BIGINT NOT NULL, answered_at BIGINT, '
+    'PRIMARY KEY (zone, variable, source, at, start, "end"))',
+    "CREATE TABLE quarantine (id SERIAL NOT NULL, zone VARCHAR NOT NULL, variable VARCHAR NOT NULL, "
+    "valid_time BIGINT NOT NULL, published_at BIGINT NOT NULL, source VARCHAR NOT NULL, resolution INTEGER NOT NULL, "
+    "value DOUBLE PRECISION, published_at_basis VARCHAR NOT NULL, fetched_at BIGINT NOT NULL, reason VARCHAR NOT NULL, "
+    "write BIGINT NOT NULL, released_at BIGINT, released_write BIGINT, released_by VARCHAR, PRIMARY KEY (id))",
+    "CREATE INDEX quarantine_place ON quarantine (zone, variable, valid_time)",
+    "CREATE TABLE seal (made_at BIGINT NOT NULL, write BIGINT NOT NULL, PRIMARY KEY (made_at))",
+    "INSERT INTO gridcast_schema VALUES (1, 2, 3)",
+    "INSERT INTO observation VALUES ('X', 'load', 1774735200000000, 1774746000000000, 'a', 3600, 1.5, 'assumed', "
+    "1774821600000000, 1, NULL)",
+    "INSERT INTO look VALUES ('X', 'load', 'a', 1774821600000000, 1774735200000000, 1774742400000000, 1, NULL)",
+    "INSERT INTO quarantine VALUES (1, 'X', 'load', 1774735200000000, 1774746000000000, 'a', 3600, 1e9, 'assumed', "
+    "1774821600000000, 'spike', 2, NULL, NULL, NULL)",
+    "INSERT INTO forecast VALUES ('X', 1774735200000000, 1774782000000000, 0.1, 'v1', 3600, 7.0, '', 1774821600000000)",
+    "INSERT INTO seal VALUES (1774821600000000, 2)",
+)
+
+
+def written(url: str, statements: tuple[str, ...]) -> str:
+    """The address of a database that an earlier version wrote."""
+    engine, sqlite = sa.create_engine(url), url.startswith("sqlite")
+    with engine.begin() as connection:
+        for statement in statements:
+            without_rowid = sqlite and "PRIMARY KEY (zone" in statement
+            number = "INTEGER" if sqlite else "BIGSERIAL"
+            connection.exec_driver_sql(statement.replace("SERIAL", number) + " WITHOUT ROWID" * without_rowid)
+    engine.dispose()
+    return url
+
 
 @pytest.fixture
 def old(shared_url: str) -> str:
     """The address of a database that version 1 wrote."""
-    engine = sa.create_engine(shared_url)
-    with engine.begin() as connection:
-        for statement in VERSION_1:
-            without_rowid = shared_url.startswith("sqlite") and "PRIMARY KEY (zone" in statement
-            connection.exec_driver_sql(statement + " WITHOUT ROWID" * without_rowid)
-    engine.dispose()
-    return shared_url
+    return written(shared_url, VERSION_1)
+
+
+@pytest.fixture
+def second(shared_url: str) -> str:
+    """The address of a database that version 2 wrote."""
+    return written(shared_url, VERSION_2)
 
 
 def test_a_store_of_version_1_is_upgraded_and_nothing_in_it_is_lost(old: str) -> None:
@@ -69,17 +115,39 @@ def test_a_store_of_version_1_is_upgraded_and_nothing_in_it_is_lost(old: str) ->
         assert made.known(LOAD, np.array([instant(START)]), issue_time=made.issue_times[0])[0] == 1.5
 
 
-def test_an_upgraded_store_is_built_like_a_new_one(old: str, tmp_path: Path) -> None:
+def test_a_store_of_version_2_gets_a_journal_and_nothing_in_it_is_lost(second: str) -> None:
+    entry = Entry("issued", START, "X", "v2", b"{}", b"{}")
+    made = START + 24 * HOUR
+    for count in range(2):
+        with Store(second) as store:
+            assert store.observations(["X"]).equals(load(1.5))
+            assert store.observations(["X"], made_at=made).equals(load(1.5))
+            assert store.quarantined("X").equals(doubtful(1e9))
+            assert store.forecasts("X").equals(issued(7.0))
+            assert store.made_at("X", issue_time=START, model_version="v1") == made
+            journal = Journal(store)
+            assert (journal.head().count, journal.verify(), store.check()) == (count, [], [])
+            assert journal.append(entry).number == count + 1
+    with Store(second) as store:
+        new = issued(1.0, model_version="v2")
+        assert store.put_forecast(new, made_at=made, noted=lambda at: replace(entry, at=at)) == 1
+        assert [each.at for each in Journal(store).entries()] == [START, START, made]
+
+
+@pytest.mark.parametrize("statements", [VERSION_1, VERSION_2])
+def test_an_upgraded_store_is_built_like_a_new_one(
+    shared_url: str, tmp_path: Path, statements: tuple[str, ...]
+) -> None:
     new = f"sqlite:///{tmp_path / 'new.db'}"
     shapes = []
-    for url in (old, new):
+    for url in (written(shared_url, statements), new):
         with Store(url) as store:
             there = sa.inspect(store.database.engine)
             shapes.append(
                 {table: {column["name"] for column in there.get_columns(table)} for table in there.get_table_names()}
             )
     assert shapes[0] == shapes[1]
-    assert len(shapes[0]) == 6
+    assert len(shapes[0]) == 8
 
 
 def test_many_may_open_an_old_store_at_once(old: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gridcast.cli import show
+from gridcast.pipeline import documents
 
 if TYPE_CHECKING:
     from gridcast.contracts import Floats
@@ -24,41 +25,23 @@ _NO_TERMINAL = 160
 def explanation(found: Explained, *, zone: BiddingZone, output: str) -> None:
     """The terms of a forecast as ``table``, ``json`` or ``csv``."""
     if output == "json":
-        show.document(explanation_document(found, zone=zone))
+        show.document(documents.explanation_document(found, zone=zone))
     elif output == "csv":
         buffer = io.StringIO()
         in_mw = {name: f"{name}_mw" for name in ("forecast", *found.names)}
         columns = ("zone", "issue_time", "valid_time", "model_version", "degraded")
-        rows = show.wide(found.forecast).select(columns).join(found.terms.rename(in_mw), on="valid_time")
-        rows.write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        rows = documents.wide(found.forecast).select(columns).join(found.terms.rename(in_mw), on="valid_time")
+        rows.write_csv(buffer, datetime_format=documents.STAMP)
         print(buffer.getvalue(), end="")
     else:
         _table(found, zone=zone)
-
-
-def explanation_document(found: Explained, *, zone: BiddingZone) -> dict[str, Any]:
-    """The terms of a forecast as JSON. Numbers are not rounded, so that they sum to the forecast."""
-    issued, local = show.forecast_document(found.forecast, zone=zone), ZoneInfo(zone.local_tz)
-    return {
-        **{key: issued[key] for key in ("zone", "issue_time", "unit", "resolution", "model_version", "degraded")},
-        "terms": list(found.names),
-        "intervals": [
-            {
-                "valid_time": each["valid_time"],
-                "local_time": row["valid_time"].astimezone(local).isoformat(timespec="minutes"),
-                "forecast_mw": row["forecast"],
-                "terms_mw": {name: row[name] for name in found.names},
-            }
-            for each, row in zip(issued["intervals"], found.terms.iter_rows(named=True), strict=True)
-        ],
-    }
 
 
 def _table(found: Explained, *, zone: BiddingZone) -> None:
     local, names = ZoneInfo(zone.local_tz), found.names
     times = [time.astimezone(local) for time in found.terms["valid_time"]]
     day = found.terms["valid_time"][0].astimezone(zone.market_zone)
-    issued = show.forecast_document(found.forecast, zone=zone)
+    issued = documents.forecast_document(found.forecast, zone=zone)
     console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _NO_TERMINAL)
     console.print(f"[bold]{zone.name} ({zone.code})[/bold], {day:%A %d %B %Y}", soft_wrap=True)
     console.print(f"median load in MW and the terms that sum to it, clocks of {zone.local_tz}", soft_wrap=True)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from gridcast import pipeline
 from gridcast.cli import daily
-from gridcast.contracts import QUANTILES
 from gridcast.errors import ConfigError
+from gridcast.pipeline import documents
+from gridcast.pipeline.documents import iso, stamp
 
 if TYPE_CHECKING:
     from gridcast.backtesting import Backtest
@@ -72,11 +71,11 @@ def account(found: pipeline.Account, *, as_json: bool) -> None:
         return
     print(
         f"{found.zone}: {found.received} of {found.requested} intervals from {found.source or 'nobody'}"
-        + (f", {_stamp(found.first)} to {_stamp(found.last)}" if found.first and found.last else "")
+        + (f", {stamp(found.first)} to {stamp(found.last)}" if found.first and found.last else "")
         + f"; {found.new} new, {found.revised} revised, {found.quarantined} in quarantine"
     )
     for variable, start, end, count in _runs(found.missing):
-        print(f"  missing: {variable} {_stamp(start)} to {_stamp(end)} ({count})")
+        print(f"  missing: {variable} {stamp(start)} to {stamp(end)} ({count})")
     for verdict, days in found.verdicts.items():
         if verdict != "complete":
             print(f"  {days} days of load: {verdict}")
@@ -94,13 +93,13 @@ def account_document(found: pipeline.Account) -> dict[str, Any]:
         "requested": found.requested,
         "received": found.received,
         "missing": [
-            {"variable": each.variable, "start": _stamp(each.start), "end": _stamp(each.end)} for each in found.missing
+            {"variable": each.variable, "start": stamp(each.start), "end": stamp(each.end)} for each in found.missing
         ],
         "revised": found.revised,
         "new": found.new,
         "quarantined": found.quarantined,
-        "first": found.first and _stamp(found.first),
-        "last": found.last and _stamp(found.last),
+        "first": found.first and stamp(found.first),
+        "last": found.last and stamp(found.last),
         "verdicts": dict(found.verdicts),
         "notes": list(found.notes),
         "failed": dict(found.failed),
@@ -127,7 +126,7 @@ def poll(found: pipeline.Poll) -> None:
         if made is None
         else f"{made.received} of {made.requested} from {made.source}, {made.new} new, {made.revised} revised"
     )
-    print(f"{_stamp(found.at)} {text}", file=sys.stderr)
+    print(f"{stamp(found.at)} {text}", file=sys.stderr)
 
 
 def polls(found: Sequence[pipeline.Poll], *, zone: BiddingZone, as_json: bool) -> None:
@@ -166,10 +165,10 @@ def quarantined(rows: pl.DataFrame, *, zone: BiddingZone, released: bool, as_jso
         listed = [
             {
                 "variable": row["variable"],
-                "start": _stamp(row["valid_time"]),
+                "start": stamp(row["valid_time"]),
                 "value": row["value"],
                 "source": row["source"],
-                "fetched_at": _stamp(row["fetched_at"]),
+                "fetched_at": stamp(row["fetched_at"]),
                 "reason": row["reason"],
             }
             for row in rows.iter_rows(named=True)
@@ -177,7 +176,7 @@ def quarantined(rows: pl.DataFrame, *, zone: BiddingZone, released: bool, as_jso
         document({"zone": zone.code, "released": released, "values": listed})
         return
     for row in rows.iter_rows(named=True):
-        print(f"{row['variable']} {_stamp(row['valid_time'])} {row['value']:.1f} from {row['source']}: {row['reason']}")
+        print(f"{row['variable']} {stamp(row['valid_time'])} {row['value']:.1f} from {row['source']}: {row['reason']}")
     print(f"{zone.code}: {rows.height} values {'released' if released else 'in quarantine'}")
 
 
@@ -199,7 +198,7 @@ def retained(found: pipeline.Left, *, as_json: bool) -> None:
         return
     print(
         f"{found.observations} observations, {found.forecasts} forecasts, {found.quarantined} values in quarantine, "
-        f"{found.looks} looks and {found.answers} raw answers "
+        f"{found.looks} looks, {found.answers} raw answers and the bodies of {found.entries} journal entries "
         + ("deleted" if found.deleted else "would go; nothing was deleted: add --delete")
     )
 
@@ -300,7 +299,7 @@ def scores_document(result: Backtest, *, sha256: str) -> dict[str, Any]:
         "from": plan.first.isoformat(),
         "to": plan.last.isoformat(),
         "inputs": list(plan.inputs),
-        "resolution": _iso(result.resolution),
+        "resolution": iso(result.resolution),
         "weather_basis": result.weather_basis,
         "tso_basis": result.tso_basis,
         "n_excluded": result.n_excluded,
@@ -343,50 +342,18 @@ def forecasts(issued: Sequence[pipeline.Issued], *, zones: Sequence[BiddingZone]
             _forecast_table(each, zone=zone)
 
 
-def _csv(table: pl.DataFrame) -> None:
-    buffer = io.StringIO()
-    wide(table).write_csv(buffer, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-    print(buffer.getvalue(), end="")
-
-
-def wide(table: pl.DataFrame) -> pl.DataFrame:
-    """One row an interval, one column a quantile (MW): ``zone, issue_time, valid_time, q0.025, ...``."""
-    return table.pivot(
-        "quantile", index=["zone", "issue_time", "valid_time", "model_version", "degraded"], values="value"
-    ).rename({f"{q}": f"q{q:g}" for q in QUANTILES})
-
-
 def issued_document(issued: pipeline.Issued, *, zone: BiddingZone) -> dict[str, Any]:
     """An issued forecast, and what it means for the day, as JSON."""
-    return forecast_document(issued.forecast, zone=zone) | {"day": daily.document(issued.day)}
+    return documents.issued_document(issued.forecast, zone=zone, day=issued.day)
 
 
-def forecast_document(table: pl.DataFrame, *, zone: BiddingZone) -> dict[str, Any]:
-    """An issued Forecast table as JSON."""
-    rows = wide(table)
-    peak = pipeline.peak(table)
-    first = table.row(0, named=True)
-    return {
-        "zone": zone.code,
-        "issue_time": _stamp(first["issue_time"]),
-        "unit": "MW",
-        "resolution": _iso(table["resolution"].to_numpy()[0]),
-        "model_version": first["model_version"],
-        "degraded": first["degraded"],
-        "peak": {"valid_time": _stamp(peak.valid_time), "value": round(peak.value, 3)},
-        "intervals": [
-            {
-                "valid_time": _stamp(row["valid_time"]),
-                "quantiles": {f"{q:g}": round(row[f"q{q:g}"], 3) for q in QUANTILES},
-            }
-            for row in rows.iter_rows(named=True)
-        ],
-    }
+def _csv(table: pl.DataFrame) -> None:
+    print(documents.forecast_csv(table), end="")
 
 
 def _forecast_table(issued: pipeline.Issued, *, zone: BiddingZone) -> None:
     table = issued.forecast
-    rows = wide(table)
+    rows = documents.wide(table)
     local = ZoneInfo(zone.local_tz)
     first, peak = table.row(0, named=True), pipeline.peak(table)
     day = rows["valid_time"][0].astimezone(zone.market_zone)
@@ -413,7 +380,7 @@ def _forecast_table(issued: pipeline.Issued, *, zone: BiddingZone) -> None:
         note(f"the model of {zone.code} saw too few whole days to say how sure its peak and its energy are")
     console.print(
         f"highest median {peak.value:,.0f} MW at {peak.valid_time.astimezone(local):%H:%M}; "
-        f"issued {_stamp(first['issue_time'])} "
+        f"issued {stamp(first['issue_time'])} "
         f"by {first['model_version']}" + (f"; degraded: {first['degraded']}" if first["degraded"] else ""),
         soft_wrap=True,
     )
@@ -428,9 +395,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     if path.suffix == ".parquet":
         table.write_parquet(path)
     elif path.suffix == ".csv":
-        table.with_columns(pl.col("resolution").dt.total_minutes()).write_csv(
-            path, datetime_format="%Y-%m-%dT%H:%M:%SZ"
-        )
+        table.with_columns(pl.col("resolution").dt.total_minutes()).write_csv(path, datetime_format=documents.STAMP)
     else:
         raise ConfigError(f"{path} is neither .parquet nor .csv", remedy="give it one of these endings")
 
@@ -448,11 +413,3 @@ def _print(table: Table) -> None:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def _stamp(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _iso(resolution: np.timedelta64) -> str:
-    return f"PT{int(resolution / np.timedelta64(1, 'm'))}M"

@@ -64,6 +64,30 @@ class Scaler:
 
 
 @dataclass(frozen=True)
+class Network:
+    """The trained network between its scalers: what MW it says of windows, and nothing of how sure that is."""
+
+    weights: Weights
+    scaler: Scaler
+
+    @property
+    def least(self) -> Floats:
+        """MW that no forecast is below [1]."""
+        return np.asarray(_LEAST_LOAD * self.scaler.load_centre)
+
+    def megawatts(self, raw: Floats) -> Floats:
+        """The 24 hours that follow raw windows of `FEATURES` [B, 96, 12], load in MW: [B, 24] in MW.
+
+        Raises:
+            MissingExtra: torch is not installed.
+        """
+        with deep.needed_by(Conv1dClassic.name):
+            from gridcast.models import networks
+        load = self.scaler.load(networks.run(build, self.weights, inputs=[self.scaler.features(raw)]))
+        return np.maximum(load, self.least)
+
+
+@dataclass(frozen=True)
 class Conv1dClassic:
     """The recipe: at most ``epochs``, ``patience`` of them without gain; ``batch`` origins a step at ``rate``."""
 
@@ -92,14 +116,12 @@ class Conv1dClassic:
                 needed=_LEAST_DAYS,
                 have=len(usable),
             )
-        checked = np.arange(len(usable)) >= round(len(usable) * (1 - _CHECKED))
-        learned = usable[~checked]
-        scaler = _scaler(raw[learned], hourly[learned])
-        weights = self._train(scaler.features(raw[usable]), scaler.target(hourly[usable]), checked=checked, seed=seed)
+        checked = latest(len(usable))
+        network = self.learn(raw[usable], hourly[usable], checked=checked, seed=seed)
 
         held = np.isin(design.origin, usable[checked])
-        shape = _within_hours(design, hourly, rows=np.isin(design.origin, learned))
-        fitted = FittedConv1dClassic(self, weights, scaler, shape, skip, _NO_BANDS)
+        shape = _within_hours(design, hourly, rows=np.isin(design.origin, usable[~checked]))
+        fitted = FittedConv1dClassic(self, network.weights, network.scaler, shape, skip, _NO_BANDS)
         forecast = np.full(hourly.shape, np.nan)
         forecast[usable] = fitted.megawatts(raw[usable])
         point = np.log(forecast[design.origin, _hour(design)] * shape[design.slot])
@@ -108,7 +130,18 @@ class Conv1dClassic:
         bands = calibration.fit(design, expected.log_target(design) - (held_out if enough else point), follow=0.0)
         return replace(fitted, calibration=bands, held_out=held_out)
 
-    def _train(self, features: Floats, target: Floats, *, checked: NDArray[np.bool_], seed: int) -> Weights:
+    def learn(self, raw: Floats, load: Floats, *, checked: NDArray[np.bool_], seed: int) -> Network:
+        """The network that learns the hours after raw windows.
+
+        Args:
+            raw: windows of `FEATURES` [B, 96, 12].
+            load: of the hours to forecast [B, 24] in MW.
+            checked: [B] windows that it is checked on and does not learn.
+            seed: of everything random.
+
+        Raises:
+            MissingExtra: torch or Lightning is not installed.
+        """
         with deep.needed_by(self.name):
             import torch
 
@@ -119,9 +152,10 @@ class Conv1dClassic:
             slower = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=5)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": slower, "monitor": "validation"}}
 
-        return training.train(
-            _network,
-            (features, target),
+        scaler = _scaler(raw[~checked], load[~checked])
+        weights = training.train(
+            build,
+            (scaler.features(raw), scaler.target(load)),
             loss=torch.nn.functional.mse_loss,
             optimizers=optimizers,
             batch=self.batch,
@@ -130,6 +164,7 @@ class Conv1dClassic:
             validation=checked,
             patience=self.patience,
         )
+        return Network(weights, scaler)
 
     def load(self, folder: Path) -> FittedConv1dClassic:
         """Read a fitted model back.
@@ -166,15 +201,8 @@ class FittedConv1dClassic:
     held_out: Floats = field(default_factory=lambda: np.empty(0))
 
     def megawatts(self, raw: Floats) -> Floats:
-        """The 24 hours that follow raw windows of `FEATURES` [B, 96, 12], load in MW: [B, 24] in MW.
-
-        Raises:
-            MissingExtra: torch is not installed.
-        """
-        with deep.needed_by(self.recipe.name):
-            from gridcast.models import networks
-        load = self.scaler.load(networks.run(_network, self.weights, inputs=[self.scaler.features(raw)]))
-        return np.maximum(load, _LEAST_LOAD * self.scaler.load_centre)
+        """As `Network.megawatts`."""
+        return Network(self.weights, self.scaler).megawatts(raw)
 
     def point(self, design: Design) -> Floats:
         """Log of the forecast of every row [N]; NaN where no load at all was public in the window."""
@@ -214,6 +242,29 @@ def raw_windows(design: Design, *, origins: NDArray[np.bool_], skip: int) -> Flo
     return np.concatenate([load[:, :, None], clock_features(view.time[:, _WEEK:], design.zone)], axis=2)
 
 
+def hourly_windows(
+    load: Floats, *, start: np.datetime64, zone: BiddingZone, stride: int = 1
+) -> tuple[Floats, Floats, Times]:
+    """Every window of an hourly load, what followed it, and when: [B, 96, 12], [B, 24] in MW, and UTC [B].
+
+    Args:
+        load: MW [T], without a gap.
+        start: of its first hour, UTC.
+        zone: whose clocks and holidays count.
+        stride: hours from one window to the next.
+    """
+    time = start + np.arange(len(load)) * HOUR
+    every = np.column_stack([load, clock_features(time, zone)])
+    first = np.arange(0, len(load) - HOURS_IN - HOURS_OUT + 1, stride)
+    past, future = np.arange(HOURS_IN), np.arange(HOURS_IN, HOURS_IN + HOURS_OUT)
+    return every[first[:, None] + past], load[first[:, None] + future], time[first + HOURS_IN]
+
+
+def latest(count: int) -> NDArray[np.bool_]:
+    """Which of ``count`` windows in order of time a training is checked on [B]: the latest of them."""
+    return np.arange(count) >= round(count * (1 - _CHECKED))
+
+
 def clock_features(time: Times, zone: BiddingZone) -> Floats:
     """All `FEATURES` but the load, for hours that start at ``time`` (UTC, any shape): one more axis, of 11.
 
@@ -236,7 +287,8 @@ def clock_features(time: Times, zone: BiddingZone) -> Floats:
     return np.stack([*turns, holiday], axis=1)[back.reshape(time.shape)]
 
 
-def _network() -> nn.Module:
+def build() -> nn.Module:
+    """The network with first weights; imports torch."""
     from gridcast.models.networks import Classic
 
     return Classic(features=len(FEATURES), hours=HOURS_IN, out=HOURS_OUT)

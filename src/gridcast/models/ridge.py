@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from gridcast.contracts import Floats
 
@@ -66,12 +65,17 @@ class SlotRidge:
 
     def _standardised(self, columns: Sequence[Columns], slot: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Standardised values, 0 where unknown, and each row's coefficients, NaN where no variant serves; [N, K]."""
-        values = (np.concatenate([each.values for each in columns], axis=1) - self.centre) / self.scale
+        values = np.concatenate([each.values for each in columns], axis=1)
+        values -= self.centre  # in place: these are megabytes, and new ones cost more than the arithmetic
+        values /= self.scale
         known = np.isfinite(values)
         ready = np.stack([known[:, kept].all(axis=1) for kept in self.kept])
-        coefficients = self.coefficients[ready.argmax(axis=0), slot]
+        variants, slots, width = self.coefficients.shape
+        place = ready.argmax(axis=0) * slots + slot
+        coefficients = self.coefficients.reshape(variants * slots, width).take(place, axis=0)
         coefficients[~ready.any(axis=0)] = np.nan
-        return np.where(known, values, 0.0), coefficients
+        values[~known] = 0.0
+        return values, coefficients
 
 
 def fit(
@@ -147,6 +151,8 @@ def _weights(x: Floats, y: Floats, weight: Floats, prior: Floats) -> Floats:
 
 def _solved(gram: Floats, moment: Floats, *, prior: Floats) -> Floats:
     """Coefficients [K] of the normal equations with the ``prior`` [K] on their diagonal, at each strength, and mean."""
+    from scipy.linalg import cho_factor, cho_solve
+
     factors = (cho_factor(gram + np.diag(strength * prior), check_finite=False) for strength in _STRENGTHS)
     solutions = [cho_solve(factor, moment, check_finite=False) for factor in factors]
     return np.asarray(np.mean(solutions, axis=0), np.float64)

@@ -20,16 +20,15 @@ from gridcast.pipeline.operations import (
     Issued,
     Registered,
     champion_recipe,
-    fetch,
     issue_and_store,
     plan,
-    read_file,
-    read_store,
     recipes,
     train_and_register,
     train_on,
 )
 from gridcast.pipeline.providers import LIVE, provider, providers, source_order
+from gridcast.pipeline.reading import fetch, read_file, read_store
+from gridcast.pipeline.replaying import Outcome, Replayed, Replays, with_actuals
 from gridcast.pipeline.reporting import data_report, edges
 from gridcast.pipeline.retaining import Left, retain
 from gridcast.pipeline.snapshots import Statement, read_snapshot, read_statement, write_snapshot
@@ -44,9 +43,12 @@ __all__ = [
     "Issued",
     "Left",
     "Missing",
+    "Outcome",
     "Peak",
     "Poll",
     "Registered",
+    "Replayed",
+    "Replays",
     "State",
     "Statement",
     "Trained",
@@ -83,5 +85,6 @@ __all__ = [
     "watch",
     "window",
     "window_to_issue",
+    "with_actuals",
     "write_snapshot",
 ]

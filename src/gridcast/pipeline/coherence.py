@@ -163,9 +163,11 @@ def issue_with_members(
             remedy="issue them one by one, or with --task next_24h",
             zone=zone.code,
         )
-    drafts = coherent([draft(store, replace(each, origin=replace(origin, zone=each.origin.zone))) for each in asked])
+    asked = [replace(each, origin=replace(origin, zone=each.origin.zone)) for each in asked]
+    last_write = store.last_write()
+    drafts = coherent([draft(store, each, last_write=last_write) for each in asked])
     for each in drafts:
-        each.keep(store, now=now)
+        each.keep(store, now=now, together=drafts)
     return [Issued(each.forecast, each.observations, day) for each, day in zip(drafts, outlooks(drafts), strict=True)]
 
 

@@ -15,7 +15,7 @@ from gridcast.market.days import Origins, Task
 from gridcast.market.zones import BiddingZone
 from gridcast.models import explaining
 from gridcast.pipeline.forecasting import Trained, issue
-from gridcast.pipeline.operations import champion_asked, draft
+from gridcast.pipeline.operations import Asked, champion_asked, draft
 from gridcast.registry import Registry
 from gridcast.store import snapshot
 
@@ -63,10 +63,15 @@ def explain(
         ConfigError: an unknown task, or a champion that cannot be explained.
     """
     asked = champion_asked(registry, zone=zone, now=now, task=task, delivery_day=delivery_day)
+    return explain_asked(store, asked)
+
+
+def explain_asked(store: Store, asked: Asked) -> Explained:
+    """What `explain` says of one origin and model."""
     made = draft(store, asked)
     observations = made.observations
     if made.is_stored:
-        made_at = store.made_at(zone.code, issue_time=asked.at, model_version=asked.version)
+        made_at = store.made_at(asked.origin.zone.code, issue_time=asked.at, model_version=asked.version)
         observations = store.observations(asked.zones, start=asked.needed_from, made_at=made_at)
     found = explained(observations, trained=asked.trained, origin=asked.origin, model_version=asked.version)
     return _moved(found, to=made.forecast)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gridcast import models
 from gridcast.backtesting import Plan
-from gridcast.contracts import INPUTS, LOAD
-from gridcast.errors import ConfigError, ModelNotFound, OutsideData
+from gridcast.contracts import INPUTS
+from gridcast.errors import ConfigError, ModelNotFound
 from gridcast.market.days import Origins, Task, Times
 from gridcast.market.zones import BiddingZone
 from gridcast.models import CHAMPION, Recipe
 from gridcast.models.daily import Days
-from gridcast.pipeline.forecasting import Trained, issue, known_inputs, outlook, train, window_to_issue
-from gridcast.registry import Details, Registry, Version
-from gridcast.sources import demo, tabular
-from gridcast.sources.publication import LOAD_LAG
+from gridcast.pipeline import canary, journaling
+from gridcast.pipeline.forecasting import (
+    Trained,
+    issue,
+    known_inputs,
+    outlook,
+    recent_load,
+    train,
+    window_to_issue,
+)
+from gridcast.pipeline.journaling import Companion
+from gridcast.pipeline.reading import read_store
+from gridcast.registry import Details, Manifest, Registry, Version
 from gridcast.store import digest
 
 if TYPE_CHECKING:
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from gridcast.store.database import Store
 
 DEMO = "demo"
-_NEEDED = timedelta(days=76)
+NEEDED = timedelta(days=76)
 """Days of observations before an issue time that a forecast looks at: run-up, weather memory, within-hour shape."""
 
 
@@ -54,66 +61,6 @@ class Issued:
     forecast: pl.DataFrame
     observations: pl.DataFrame
     day: Days | None = None
-
-
-def fetch(
-    zone: BiddingZone,
-    *,
-    source: str,
-    fetched_at: datetime,
-    file: Path | None = None,
-    start: date | None = None,
-    end: date | None = None,
-) -> pl.DataFrame:
-    """A file's or the demo's Observations of the local days from ``start`` to ``end`` (exclusive).
-
-    Raises:
-        ConfigError: a file without ``tabular``, or none with it; ``demo`` without days.
-        DataError: the file breaks a contract, or has no load on the days.
-    """
-    if source == "tabular" and file is None:
-        raise ConfigError("--source tabular needs a file", remedy="name it with --file")
-    if source != "tabular" and file is not None:
-        raise ConfigError(f"--source {source} reads no file", remedy="leave --file out, or use --source tabular")
-    if file is not None:
-        frame = tabular.read(file, zone=zone, fetched_at=fetched_at)
-        frame = _between(frame, zone=zone, start=start, end=end)
-    else:
-        if start is None or end is None:
-            raise ConfigError(
-                "--source demo needs --start and --end", remedy="name the days to generate, e.g. --start 2022-01-01"
-            )
-        frame = demo.observations(zone, start=start, end=end, fetched_at=fetched_at)
-        frame = frame.filter(pl.col("published_at") <= fetched_at)
-    if frame.filter(pl.col("variable") == LOAD).is_empty():
-        raise OutsideData(
-            f"{zone.code} has no load in the days asked for",
-            remedy="choose days that the source covers",
-            first=start,
-            last=end,
-        )
-    return frame
-
-
-def _between(frame: pl.DataFrame, *, zone: BiddingZone, start: date | None, end: date | None) -> pl.DataFrame:
-    day = pl.col("valid_time").dt.convert_time_zone(zone.local_tz).dt.date()
-    if start is not None:
-        frame = frame.filter(day >= start)
-    return frame if end is None else frame.filter(day < end)
-
-
-def read_file(
-    file: Path, *, zone: BiddingZone, fetched_at: datetime, load_lag: timedelta = LOAD_LAG
-) -> tuple[pl.DataFrame, str]:
-    """A tabular file as Observations, load public ``load_lag`` after each interval, and the SHA-256 of its bytes."""
-    observations = tabular.read(file, zone=zone, fetched_at=fetched_at, load_lag=load_lag)
-    return observations, hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def read_store(store: Store, *, zone: BiddingZone) -> tuple[pl.DataFrame, str]:
-    """The store's Observations of a zone and its members, and the SHA-256 of the rows."""
-    observations = store.observations([zone.code, *zone.members])
-    return observations, digest(observations.drop("fetched_at"))
 
 
 def plan(
@@ -215,6 +162,7 @@ def train_on(
         weather_basis=trained.weather_basis,
         tso_basis=trained.tso_basis,
         seed=experiment.seed,
+        metrics={canary.KEY: canary.found(trained, level=_usual_load(observations, trained=trained))},
     )
     version = registry.register(trained.fitted, zone=zone.code, task=trained.task, trained_at=at, details=details)
     if promote or registry.champion(zone.code, trained.task) is None:
@@ -222,11 +170,18 @@ def train_on(
     return Registered(version, experiment.model, registry.champion(zone.code, trained.task) == version, trained)
 
 
-def _restored(registry: Registry, version: Version, *, zone: BiddingZone) -> Trained:
-    """A registered model as it was when it had been trained."""
+def _usual_load(observations: pl.DataFrame, *, trained: Trained) -> float:
+    """The median load of the last year that the model was trained on, MW."""
+    days = (trained.trained_at.date() - trained.last_day).days + 366
+    load = recent_load(observations, zone=trained.zone, until=trained.trained_at, days=days)
+    return float(load["value"].median())  # type: ignore[arg-type]
+
+
+def restored(registry: Registry, version: Version, *, zone: BiddingZone) -> tuple[Trained, Manifest]:
+    """A registered model as it was when it had been trained, and what stands beside it."""
     fitted, manifest = registry.load(version)
     details = manifest.details
-    return Trained(
+    trained = Trained(
         fitted=fitted,
         zone=zone,
         task=Task(manifest.task),
@@ -238,6 +193,7 @@ def _restored(registry: Registry, version: Version, *, zone: BiddingZone) -> Tra
         weather_basis=details.weather_basis,
         tso_basis=details.tso_basis,
     )
+    return trained, manifest
 
 
 @dataclass(frozen=True)
@@ -271,7 +227,7 @@ class Asked:
     @property
     def needed_from(self) -> datetime:
         """The first instant whose observations it looks at, UTC."""
-        return self.at - _NEEDED
+        return self.at - NEEDED
 
 
 def _utc(edge: Times) -> datetime:
@@ -299,7 +255,7 @@ def champion_asked(
         raise ModelNotFound(
             f"{zone.code} has no trained model for {task}", remedy=f"gridcast train --zone {zone.code}", version=None
         )
-    trained = _restored(registry, version, zone=zone)
+    trained, _ = restored(registry, version, zone=zone)
     origin = window_to_issue(zone, now=now, task=wanted, delivery_day=delivery_day, trained_at=trained.trained_at)
     return Asked(version.id, trained, origin)
 
@@ -313,7 +269,7 @@ def issue_and_store(
     task: str = Task.DAY_AHEAD,
     delivery_day: date | None = None,
 ) -> Issued:
-    """Forecast with the champion from what was public at the issue time, and store the forecast before it is shown.
+    """Forecast with the champion from what was public at the issue time; store and note it before it is shown.
 
     What was issued stays issued: asked again for the same issue time and model, it comes back as it is, whatever
     late data have arrived since. It is made at ``now`` (or, where that is a pretended past, when the newest of its data
@@ -343,20 +299,36 @@ class Draft:
     last_write: int
     is_stored: bool
 
-    def keep(self, store: Store, *, now: datetime) -> None:
-        """Store it, unless it is."""
-        if not self.is_stored:
-            made_at: datetime = max(now, self.observations["fetched_at"].max())  # type: ignore[assignment, type-var]
-            store.put_forecast(self.forecast, made_at=made_at, last_write=self.last_write)
+    def keep(self, store: Store, *, now: datetime, together: Sequence[Draft] = ()) -> None:
+        """Store it and note it in the journal, both or neither, unless it is stored.
+
+        ``together`` are the drafts, itself among them, that were made to add up; all from what one write left.
+        """
+        if self.is_stored:
+            return
+        newest = [each.observations["fetched_at"].max() for each in together or (self,)]
+        request = journaling.Request(
+            task=self.asked.origin.task,
+            issue_time=self.asked.at,
+            start=self.asked.start,
+            end=self.asked.end,
+            made_at=max(now, *newest),  # type: ignore[type-var, arg-type]
+            needed_from=self.asked.needed_from,
+            rows=self.observations.height,
+            sha256=digest(self.observations),
+            together=tuple(Companion(each.asked.zones[0], each.asked.version, each.is_stored) for each in together),
+        )
+        store.put_forecast(
+            self.forecast,
+            made_at=request.made_at,
+            last_write=self.last_write,
+            noted=lambda made: journaling.issued_entry(self.forecast, replace(request, made_at=made)),
+        )
 
 
-def draft(store: Store, asked: Asked) -> Draft:
-    """The forecast that was issued for this, or a new one.
-
-    Raises:
-        OutsideData: the store has no load of the zone.
-    """
-    forecast = store.forecasts(
+def issued_before(store: Store, asked: Asked) -> pl.DataFrame:
+    """The Forecast table that is stored of this issue time, window and model; empty where there is none."""
+    return store.forecasts(
         asked.origin.zone.code,
         start=asked.start,
         end=asked.end,
@@ -364,7 +336,17 @@ def draft(store: Store, asked: Asked) -> Draft:
         issued_until=asked.at + timedelta(microseconds=1),
         model_version=asked.version,
     )
-    last_write = store.last_write()
+
+
+def draft(store: Store, asked: Asked, *, last_write: int | None = None) -> Draft:
+    """The forecast that was issued for this, or a new one from what is there, or was after ``last_write``.
+
+    Raises:
+        OutsideData: the store has no load of the zone.
+    """
+    forecast = issued_before(store, asked)
+    if last_write is None:
+        last_write = store.last_write()
     observations = store.observations(asked.zones, start=asked.needed_from, last_write=last_write)
     is_stored = not forecast.is_empty()
     if not is_stored:

@@ -13,21 +13,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Left:
-    """How many rows and raw answers left, or would leave."""
+    """How many rows and raw answers left, or would leave; ``entries`` of the journal stay, without their bodies."""
 
     observations: int
     forecasts: int
     quarantined: int
     looks: int
     answers: int
+    entries: int
     deleted: bool
 
 
 def retain(store: Store, *, settings: Settings, since: datetime, delete: bool) -> Left:
-    """Let go of intervals that end and of raw answers fetched before ``since``; without ``delete``, count them."""
+    """Let go of intervals that end, raw answers fetched and journal entries made before ``since``.
+
+    Without ``delete``, count them. Of an entry only request and answer go, so that the journal still proves itself.
+    """
     from gridcast.sources.wire import Kept
+    from gridcast.store.journal import Journal
 
     rows = store.retain(since=since, dry_run=not delete)
     kept = [Kept(folder) for folder in settings.raw_dirs]
     answers = sum(each.prune(since) if delete else each.older(since) for each in kept)
-    return Left(rows.observations, rows.forecasts, rows.quarantined, rows.looks, answers, deleted=delete)
+    entries = Journal(store).retain(before=since, dry_run=not delete)
+    return Left(rows.observations, rows.forecasts, rows.quarantined, rows.looks, answers, entries, deleted=delete)

@@ -7,7 +7,6 @@ on 24 December is none: it is high against no kind of day, only what follows it 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import grey_opening
 
 from gridcast.contracts import Floats
 from gridcast.quality.grid import Grid
@@ -56,6 +55,8 @@ def _above(excess: Floats, *, width: int) -> Floats:
 
     NaN where nothing is known. A value at the very end has one side only and is not judged.
     """
+    from scipy.ndimage import grey_opening
+
     known = np.isfinite(excess)
     opened = grey_opening(np.where(known, excess, np.inf), size=width + 1, mode="reflect")
     above = excess - opened

@@ -17,17 +17,29 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from gridcast.errors import OutputExists, StoreError
+from gridcast.store.chain import EMPTY, Head, head_of
 from gridcast.store.connection import write_number
 from gridcast.store.digest import digest
 from gridcast.store.schema import SCHEMA_VERSION
-from gridcast.store.tables import ISSUED, LOOKED, OBSERVATION, SCHEMA, SEAL, SET_ASIDE, insert_rows, plain_rows
+from gridcast.store.tables import (
+    ISSUED,
+    JOURNAL,
+    JOURNAL_HEAD,
+    LOOKED,
+    OBSERVATION,
+    SCHEMA,
+    SEAL,
+    SET_ASIDE,
+    insert_rows,
+    plain_rows,
+)
 
 if TYPE_CHECKING:
     from gridcast.store.database import Store
@@ -35,20 +47,21 @@ if TYPE_CHECKING:
 LAYOUT = 1
 """Version of the file's own layout."""
 
-PARTS: Mapping[sa.Table, tuple[str, ...]] = {
-    OBSERVATION: ("zone", "variable"),
-    ISSUED: ("zone", "model_version"),
-    SET_ASIDE: ("zone",),
-    LOOKED: ("zone",),
+PARTS: Mapping[sa.Table, tuple[sa.ColumnElement[Any], ...]] = {
+    OBSERVATION: (OBSERVATION.c.zone, OBSERVATION.c.variable),
+    ISSUED: (ISSUED.c.zone, ISSUED.c.model_version),
+    SET_ASIDE: (SET_ASIDE.c.zone,),
+    LOOKED: (LOOKED.c.zone,),
     SEAL: (),
+    JOURNAL: (JOURNAL.c.number // 10_000,),
 }
-"""The tables, each with the columns by which it is cut into parts that fit into memory."""
+"""The tables, each with what it is cut by into parts that fit into memory."""
 
 _MANIFEST = "manifest.json"
 _OLD = (1980, 1, 1, 0, 0, 0)
 _NO_HASH = b"0" * 64
 _PIECE = 1 << 20
-_KINDS: Mapping[type, pl.DataType] = {sa.String: pl.String(), sa.Double: pl.Float64()}
+_KINDS: Mapping[type, pl.DataType] = {sa.String: pl.String(), sa.Double: pl.Float64(), sa.LargeBinary: pl.Binary()}
 
 
 @dataclass(frozen=True)
@@ -61,11 +74,15 @@ class Contents:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup holds: the tables' ``schema_version``, how many ``writes`` made them, and each table's contents."""
+    """What a backup holds: the tables' ``schema_version``, how many ``writes`` made them, and each table's contents.
+
+    ``journal`` is the head of the forecast log.
+    """
 
     schema_version: int
     writes: int
     tables: Mapping[str, Contents]
+    journal: Head = EMPTY
 
     @property
     def rows(self) -> int:
@@ -91,7 +108,7 @@ def backup(store: Store, path: Path, *, replace: bool = False) -> Manifest:
                 body = BytesIO()
                 frame.write_parquet(body, compression="zstd")
                 archive.writestr(zipfile.ZipInfo(name, _OLD), body.getbuffer())
-            manifest = Manifest(SCHEMA_VERSION, write_number(connection), _tables(files))
+            manifest = Manifest(SCHEMA_VERSION, write_number(connection), _tables(files), head_of(connection))
             facts = {"layout": LAYOUT} | asdict(manifest) | {"files": {name: asdict(files[name]) for name in files}}
             archive.writestr(zipfile.ZipInfo(_MANIFEST, _OLD), json.dumps(facts, indent=1))
             archive.comment = _NO_HASH
@@ -131,6 +148,7 @@ def restore(store: Store, path: Path) -> Manifest:
         for table, frame in frames:
             insert_rows(connection, frame, into=table)
         connection.execute(sa.update(SCHEMA).values(writes=manifest.writes))
+        connection.execute(sa.update(JOURNAL_HEAD).values(asdict(manifest.journal)))
         back = {
             f"{name}/{number:06d}": Contents(rows.height, digest(rows)) for name, number, rows in _parts(connection)
         }
@@ -145,10 +163,9 @@ def restore(store: Store, path: Path) -> Manifest:
 def _parts(connection: Connection) -> Iterator[tuple[str, int, pl.DataFrame]]:
     """Every table's name, and its rows part by part in a fixed order, numbered from 1."""
     for table, cut in PARTS.items():
-        columns = [table.c[name] for name in cut]
-        heads = sorted(tuple(row) for row in connection.execute(sa.select(*columns).distinct())) if cut else [()]
+        heads = sorted(tuple(row) for row in connection.execute(sa.select(*cut).distinct())) if cut else [()]
         for number, head in enumerate(heads, start=1):
-            wanted = [column == value for column, value in zip(columns, head, strict=True)]
+            wanted = [column == value for column, value in zip(cut, head, strict=True)]
             yield table.name, number, _plain_rows(connection, table, wanted)
 
 
@@ -188,8 +205,10 @@ def _opened(path: Path) -> Iterator[tuple[Manifest, Iterator[tuple[sa.Table, pl.
                 facts = json.loads(archive.read(_MANIFEST))
                 layout, version = facts["layout"], facts["schema_version"]
                 files = {name: Contents(**part) for name, part in facts["files"].items()}
-                tables = {name: Contents(**part) for name, part in facts["tables"].items()}
-                manifest = Manifest(version, facts["writes"], tables)
+                # An older gridcast had fewer tables: of the others it says nothing, and they are empty.
+                tables = _tables({}) | {name: Contents(**part) for name, part in facts["tables"].items()}
+                journal = {"journal": Head(**facts["journal"])} if "journal" in facts else {}
+                manifest = Manifest(version, facts["writes"], tables, **journal)
             except (zipfile.BadZipFile, AttributeError, LookupError, TypeError, ValueError) as error:
                 raise _damaged(path) from error
             if layout != LAYOUT or version > SCHEMA_VERSION:

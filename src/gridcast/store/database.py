@@ -15,22 +15,20 @@ import polars as pl
 import sqlalchemy as sa
 
 from gridcast.contracts import DOUBTFUL, FORECAST, OBSERVATIONS, Snapshot, observations
-from gridcast.errors import ImplausibleValue, StoreError
 from gridcast.market.days import Times, instant
 from gridcast.market.zones import BiddingZone
-from gridcast.store import adding, checks, lags, quarantine, replays, retention
+from gridcast.store import adding, checks, issuing, lags, quarantine, replays, retention
 from gridcast.store.connection import Database, write_number
+from gridcast.store.issuing import Noted
 from gridcast.store.retention import Retained
 from gridcast.store.schema import prepare
 from gridcast.store.snapshots import snapshot
 from gridcast.store.tables import (
-    FORECAST_KEY,
     ISSUED,
     OBSERVATION,
     SET_ASIDE,
     ArrowTable,
     aware,
-    insert_rows,
     microseconds,
     select_rows,
     table_of,
@@ -176,7 +174,9 @@ class Store:
         frame = self.observations([zone.code, *zone.members], start=start, made_at=made_at)
         return snapshot(frame, zone=zone, issue_times=issue_times, made_at=made_at, resolution=resolution)
 
-    def put_forecast(self, frame: ArrowTable, *, made_at: datetime, last_write: int | None = None) -> int:
+    def put_forecast(
+        self, frame: ArrowTable, *, made_at: datetime, last_write: int | None = None, noted: Noted | None = None
+    ) -> int:
         """Adds issued forecasts; all of them or, at an error, none. Putting the same rows twice is putting them once.
 
         Args:
@@ -184,6 +184,8 @@ class Store:
             made_at: when they were made, which seals that instant (see `seal`): they are stored with the one that it
                 returns. A row that comes again keeps its first.
             last_write: the last write that they know of; unless given, the one before this.
+            noted: makes the entry that the journal gets with new rows, in the same transaction, from the instant that
+                they are stored with.
 
         Returns:
             The number of new rows.
@@ -193,43 +195,9 @@ class Store:
             StoreError: a stored forecast would have to be overwritten, or the database failed.
         """
         rows = table_of(frame, FORECAST, where="forecasts to store").unique()
-        wild = rows.filter(~pl.col("value").is_finite())
-        if wild.height:
-            raise ImplausibleValue(
-                f"forecasts to store: {wild.height} values are not finite, first at {wild['valid_time'][0]}",
-                remedy="mend the model that made them",
-                where="forecasts to store",
-                rows=wild.head(5).rows(),
-            )
-        span = [pl.col("issue_time").min().alias("start"), pl.col("issue_time").max().alias("end")]
+        issuing.refuse_wild(rows)
         with self.database.writing() as connection:
-            column = ISSUED.c
-            parts = [
-                select_rows(
-                    connection,
-                    column.zone == group["zone"],
-                    column.model_version == group["model_version"],
-                    column.issue_time.between(microseconds(group["start"]), microseconds(group["end"])),
-                    table=ISSUED,
-                    schema=FORECAST,
-                )
-                for group in rows.group_by("zone", "model_version").agg(span).iter_rows(named=True)
-            ]
-            known = pl.concat([table_of(FORECAST.to_frame(), FORECAST, where="forecasts"), *parts])
-            fresh = rows.join(known, on=list(FORECAST), how="anti")
-            other = fresh.join(known, on=FORECAST_KEY, how="semi")
-            twice = fresh.filter(pl.struct(FORECAST_KEY).is_duplicated())
-            if other.height or twice.height:
-                first = pl.concat([other, twice]).row(0, named=True)
-                raise StoreError(
-                    f"the forecast of {first['zone']} issued {first['issue_time']} by {first['model_version']} has "
-                    f"two different rows for {first['valid_time']}, quantile {first['quantile']}",
-                    remedy="give a new model a new version; an issued forecast is never overwritten",
-                )
-            if fresh.height:
-                made = replays.seal(connection, aware(made_at), last_write=last_write)
-                insert_rows(connection, fresh.with_columns(made_at=pl.lit(microseconds(made))), into=ISSUED)
-        return fresh.height
+            return issuing.add(connection, rows, made_at=made_at, last_write=last_write, noted=noted)
 
     def forecasts(
         self,

@@ -21,7 +21,7 @@ def digest(frame: pl.DataFrame) -> str:
     the sorted list of the texts, which is hashed too. Minus zero is zero, as SQLite has it; a missing value counts.
 
     Args:
-        frame: of texts, whole numbers, floats, instants and durations.
+        frame: of texts, bytes, whole numbers, floats, instants and durations.
 
     Raises:
         DataError: a column of another type.
@@ -50,6 +50,8 @@ def digest(frame: pl.DataFrame) -> str:
 
 def _numbers(column: pl.Series) -> tuple[pl.Series, list[str]]:
     """The column as 64-bit numbers without nulls, and the texts they stand for."""
+    if column.dtype == pl.Binary:
+        column = column.bin.encode("hex")
     kind = column.dtype
     if kind == pl.String:
         texts = column.drop_nulls().unique().sort()

@@ -9,15 +9,19 @@ from sqlalchemy.engine import Connection
 
 from gridcast.errors import StoreError
 from gridcast.store.connection import Database
-from gridcast.store.tables import ISSUED, METADATA, OBSERVATION, SCHEMA
+from gridcast.store.tables import ISSUED, JOURNAL_BEGINS, JOURNAL_HEAD, METADATA, OBSERVATION, SCHEMA
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+JOURNAL_SINCE = 3
+"""The version that brought the journal."""
 
 SCHEMA_LOCK = 86_400
 """PostgreSQL's number of the lock under which the tables are made or upgraded, once."""
 
 ADDED: Mapping[int, Mapping[str, tuple[str, ...]]] = {
-    2: {OBSERVATION.name: ("write", "assumed_at"), ISSUED.name: ("made_at",)}
+    2: {OBSERVATION.name: ("write", "assumed_at"), ISSUED.name: ("made_at",)},
+    3: {},  # the journal
 }
 """Columns that a version added to tables of the one before; new tables are simply made."""
 
@@ -45,6 +49,8 @@ def prepare(database: Database) -> None:
                     definition = column.compile(dialect=connection.dialect)
                     connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
         METADATA.create_all(connection)
+        if version is None or version < JOURNAL_SINCE:
+            connection.execute(sa.insert(JOURNAL_HEAD).values(id=1, count=0, hash=JOURNAL_BEGINS))
         if version is None:
             connection.execute(sa.insert(SCHEMA).values(id=1, version=SCHEMA_VERSION, writes=0))
         else:

@@ -111,6 +111,36 @@ SEAL = sa.Table(
 )
 """The last write that a forecast made at that instant could know of."""
 
+JOURNAL = sa.Table(
+    "journal",
+    METADATA,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("zone", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("request_sha256", sa.String, nullable=False),
+    sa.Column("answer_sha256", sa.String, nullable=False),
+    sa.Column("previous", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("request", sa.LargeBinary),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Index("journal_at", "at"),
+)
+"""``request`` and ``answer`` are compressed, and null where retention let go of them; their digests stay."""
+
+JOURNAL_HEAD = sa.Table(
+    "journal_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
+)
+"""One row: how many entries the journal has, and the hash of the last. Who appends holds its lock."""
+
+JOURNAL_BEGINS = "0" * 64
+"""What stands for the hash of the entry before the first."""
+
 FORECAST_KEY = ["zone", "issue_time", "valid_time", "quantile", "model_version"]
 
 

@@ -1,0 +1,151 @@
+"""``gridcast serve`` and ``gridcast key``, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import small_home
+
+pytest.importorskip("fastapi", reason="the extra `api` is absent")
+pytest.importorskip("onnxruntime", reason="the extra `api` is absent")
+
+
+@contextmanager
+def served(folder, *words):
+    """The command in a process of its own, from the line that tells its address to its end."""
+    environment = os.environ | {"GRIDCAST_HOME": str(folder)}
+    command = [str(Path(sys.executable).with_name("gridcast")), "serve", "--port", "0", *words]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            found = re.search(r"serving at (http://\S+)", line)
+            if found:
+                yield found[1], process
+                break
+        else:
+            raise AssertionError("it never served")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(timeout=20)
+        process.stderr.close()
+
+
+def ask(address, path, **headers):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address + path, headers=headers), timeout=20) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(small_home.home(), tmp_path / "home")
+
+
+def test_it_serves_what_the_home_has_and_stops_at_a_signal(folder):
+    with served(folder) as (address, process):
+        status, body = ask(address, "/v1/zones/DK_1/forecast")
+        assert (status, len(json.loads(body)["intervals"])) == (200, 24)
+        status, body = ask(address, "/ready")
+        assert status == 503
+        assert [each["check"] for each in json.loads(body)["checks"] if not each["ok"]] == ["data DK_1"]
+        assert ask(address, "/")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_two_workers_count_together(folder):
+    with served(folder, "--workers", "2") as (address, _):
+        for _ in range(20):
+            assert ask(address, "/health")[0] == 200
+        _, page = ask(address, "/metrics")
+    assert 'gridcast_requests_total{method="GET",route="/health",status="200"} 20.0' in page.decode()
+
+
+def test_where_keys_are_required_one_that_was_made_here_opens_the_door(folder, gridcast, tmp_path):
+    file = tmp_path / "keys"
+    made = gridcast("key", "--name", "desk", "--scopes", "read,forecast", "--keys-file", file)
+    assert made.code == 0
+    secret = made.out.strip()
+    assert secret.startswith("gk_")
+    assert secret not in made.err + file.read_text("utf-8")
+
+    with served(folder, "--require-keys", "--keys-file", str(file)) as (address, _):
+        path = "/v1/zones/DK_1/forecast"
+        assert ask(address, path)[0] == 401
+        assert ask(address, path, **{"X-API-Key": secret})[0] == 200
+        assert ask(address, path, Authorization=f"Bearer {secret}")[0] == 200
+        assert ask(address, "/health")[0] == 200
+
+
+@pytest.mark.parametrize("words", [("--require-keys",), ("--host", "0.0.0.0"), ("--demo", "--require-keys")])
+def test_a_service_that_nobody_could_use_does_not_start(gridcast, words):
+    found = gridcast("serve", *words)
+    assert (found.code, "gridcast key" in found.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--name", "desk"), "no keys file"),
+        (("--name", "a desk", "--keys-file", "keys"), "the new key"),
+        (("--name", "desk", "--scopes", "rule", "--keys-file", "keys"), "scope"),
+        (("--name", "desk", "--scopes", "", "--keys-file", "keys"), "scope"),
+    ],
+)
+def test_a_key_that_cannot_be_made_leaves_no_file(gridcast, words, why):
+    found = gridcast("key", *words)
+    assert (found.code, why in found.err) == (2, True), found.err
+    assert not Path("keys").exists()
+
+
+def test_a_name_is_given_once(gridcast):
+    assert gridcast("key", "--name", "desk", "--keys-file", "keys").code == 0
+    before = Path("keys").read_text("utf-8")
+    assert gridcast("key", "--name", "desk", "--keys-file", "keys").code == 2
+    assert Path("keys").read_text("utf-8") == before
+
+
+def test_the_demo_is_prepared_once_and_brought_up_to_date_later(tmp_path):
+    from gridcast.cli import preparing
+    from gridcast.market.zones import zone
+    from gridcast.registry import Registry
+    from gridcast.store.database import Store
+
+    demo = preparing.Demo(zones=("DK_1",), history=110, scored=3, overrides=("model=linear",))
+    seen: list[tuple[int, int]] = []
+    preparing.prepare(tmp_path, now=small_home.NOW, demo=demo, progress=lambda *news: seen.append(news))
+
+    assert seen[-1] == (6, 6)  # ingest, train, three days before tomorrow and tomorrow
+    registry = Registry(preparing.models(tmp_path))
+    champion = registry.champion("DK_1", "day_ahead")
+    assert registry.manifest(champion).trained_at < small_home.NOW - timedelta(days=3)
+    with Store(preparing.database_url(tmp_path)) as store:
+        service = small_home.Service(store=store, registry=registry, clock=small_home.Clock())
+        days = service.scores_document(zone("DK_1"), days=10)["days"]
+        assert [each["delivery_day"] for each in days] == ["2026-03-29", "2026-03-30", "2026-03-31"]
+        assert all("replay" not in text for text in store.forecasts("DK_1")["degraded"].unique())
+
+        seen.clear()
+        preparing.prepare(tmp_path, now=small_home.NOW + timedelta(hours=1), demo=demo, progress=seen.append)
+        assert seen == []
+
+        later = small_home.NOW + timedelta(days=1)
+        for step in preparing._all_steps(store, registry, demo=demo, now=later):
+            step()
+        assert service.stored(zone("DK_1")).day == small_home.TOMORROW + timedelta(days=1)
