@@ -22,8 +22,14 @@ MODULES = sorted(
     for file in (SOURCE / "gridcast").rglob("*.py")
     if file.name != "__main__.py"
 )
-HEAVY = {"lightgbm", "matplotlib", "mlflow", "onnx", "pandas", "plotly", "pyarrow", "sqlalchemy", "torch"}
-OF_AN_EXTRA = {"fastapi", "lightning", "onnx", "onnxscript", "psycopg", "torch", "uvicorn"}
+HEAVY = {
+    "fastapi", "lightgbm", "matplotlib", "mlflow", "onnx", "onnxruntime", "pandas", "plotly", "pyarrow", "sqlalchemy",
+    "torch",
+}  # fmt: skip
+OF_AN_EXTRA = {
+    "fastapi", "httptools", "lightning", "onnx", "onnxruntime", "onnxscript", "prometheus_client", "psycopg",
+    "starlette", "torch", "uvicorn", "uvloop",
+}  # fmt: skip
 
 PROBE = """
 import json, logging, os, sys, threading, time, warnings

@@ -57,11 +57,12 @@ def append(results: Sequence[Result], path: Path) -> int:
 def page(
     results: Sequence[Result], *, head: str, plots: Mapping[str, str], lags: Sequence[tuple[float, Result]] = ()
 ) -> str:
-    """The whole page: a summary, tables of each task, the contestants and what they cost."""
+    """The whole page: the champion, a summary, tables of each task, the contestants and what they cost."""
     tasks = {result.task.code: result.task for result in results}
     place = {code: number for number, code in enumerate(everyone())}
     by_contestant = sorted(results, key=lambda result: place[result.contestant.code])
     lines = ["# Accuracy", "", head, "", *_INTRODUCTION, FOUNDATION, ""]
+    lines += ["## The champion", "", *_champion(by_contestant), ""]
     lines += ["## MAE over the champion's", "", *_summary(by_contestant, list(tasks)), ""]
     lines += [text for name, caption in plots.items() for text in (f"![{caption}](accuracy/{name})", "")]
     if lags:
@@ -87,6 +88,28 @@ _INTRODUCTION = [
     " quantiles. Ratios compare two contestants on the rows of both.",
     "",
 ]
+
+
+def _champion(results: Sequence[Result]) -> list[str]:
+    head = ["case", "MAE MW", "MAPE %", "/ naive", "/ TSO", "80 % band covers", "CPU-s", "inputs", "weather basis",
+            "TSO basis"]  # fmt: skip
+    rows = [
+        [
+            result.task.name,
+            _number(result.scores.get("mae_mw"), 1),
+            _number(result.scores.get("mape_pct"), 2),
+            _number(result.scores.get("mae_to_naive"), 3),
+            _number(result.scores.get("mae_to_operator"), 3),
+            f"{_number(result.scores.get('coverage_80_pct'), 1)} %",
+            _seconds(result.cost.cpu_seconds),
+            ", ".join(result.contestant.inputs(result.task)),
+            _basis(result, "weather"),
+            _basis(result, "tso"),
+        ]
+        for result in results
+        if result.contestant.code == "champion"
+    ]
+    return _table(head, rows)
 
 
 def _summary(results: Sequence[Result], tasks: Sequence[str]) -> list[str]:
