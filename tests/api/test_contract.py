@@ -41,9 +41,11 @@ def api():
     from small_site import made
 
     site = made(small_home.home(), allowed_hosts=("*",))
-    config = schemathesis.Config.from_dict(
-        {"checks": {"positive_data_acceptance": {"expected-statuses": list(SEMANTIC)}}}
-    )
+    checks = {
+        "positive_data_acceptance": {"expected-statuses": list(SEMANTIC)},
+        "negative_data_rejection": {"expected-statuses": ["4xx"]},
+    }
+    config = schemathesis.Config.from_dict({"checks": checks})
     yield schemathesis.openapi.from_asgi("/openapi.json", site.app, config=config)
     site.service.store.close()
 

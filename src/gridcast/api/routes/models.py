@@ -24,7 +24,8 @@ def router(site: Site) -> APIRouter:
         "/champion", summary="The model card of a champion", responses=answers(schemas.Card, example=examples.CARD)
     )
     async def champion(
-        request: Request, zone: Annotated[str, Query(description="Code of a bidding zone.", examples=["DK_1"])]
+        request: Request,
+        zone: Annotated[str, Query(max_length=64, description="Code of a bidding zone.", examples=["DK_1"])],
     ) -> Response:
         only(request, "zone")
         where, state = site.service.zone(zone), site.state

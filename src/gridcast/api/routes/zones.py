@@ -23,7 +23,7 @@ from gridcast.pipeline.serving import Stored
 
 CSV, PARQUET = "text/csv; charset=utf-8", "application/vnd.apache.parquet"
 
-Zone = Annotated[str, Path(description="Code of a bidding zone.", examples=["DK_1"])]
+Zone = Annotated[str, Path(max_length=64, description="Code of a bidding zone.", examples=["DK_1"])]
 
 
 class Format(StrEnum):
