@@ -10,7 +10,7 @@ from gridcast.cli.app import app
 from gridcast.cli.options import progress_bar
 
 COMMANDS = ("zones", "ingest", "simulate", "report", "doctor", "quarantine", "backup", "restore", "retain", "snapshot")
-COMMANDS += ("train", "backtest", "issue", "explain", "demo")
+COMMANDS += ("train", "backtest", "issue", "explain", "demo", "serve", "key")
 
 
 class Terminal(io.StringIO):

@@ -87,6 +87,17 @@ def test_each_half_of_the_trees_holds_out_what_the_other_half_learned(learned: t
         assert np.abs(rest[out]).mean() < np.abs(own[out]).mean()
 
 
+def test_a_history_that_lies_in_one_block_is_dealt_out_in_shorter_ones(frame: pl.DataFrame, made: Design) -> None:
+    """A day, a long hole, and eleven weeks: all of it within one quarter of a year."""
+    train = training(DK_1, frame, first=FIRST + timedelta(days=2), last=TESTED)
+    number = train.valid_time.astype("datetime64[D]").astype(np.int64) // 91
+    block = number == int(np.median(number))
+    only = train.with_target(np.where(block | (train.origin == 0), train.target, np.nan))
+    model = Boosted().fit(only)
+    assert np.isfinite(model.held_out[block]).mean() > 0.9
+    assert np.isfinite(model.predict(made)).all()
+
+
 @pytest.mark.parametrize("half", [0, 1])
 def test_trees_that_hold_out_a_quarter_of_a_year_have_not_seen_its_load(
     half: int, learned: tuple[Design, FittedBoosted]

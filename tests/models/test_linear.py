@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from gridcast.contracts import LOAD, MEDIAN, TSO_FORECAST, Design, Floats
+from gridcast.errors import TooLittleHistory
 from gridcast.features.design import LAG_DAYS, RUN_UP_DAYS
 from gridcast.market.days import DAY, HOUR, Times
 from gridcast.market.zones import BiddingZone, zone
@@ -339,6 +340,27 @@ def test_a_real_load_that_falls_by_a_tenth_for_good_is_followed_within_a_week(sh
     ratio = regime_change(frame, learn(frame, where=where)[1], where=where, first=LEARNED + timedelta(days=3))
     print(np.round(ratio, 2))
     assert ratio[7:].mean() < 1.3
+
+
+@pytest.mark.parametrize("factor", [10.0, 1000.0, 0.001])
+def test_an_operator_s_forecast_in_another_unit_is_as_none(
+    made: Design, learned: tuple[Design, FittedLinear], factor: float
+) -> None:
+    model, hour = learned[1], np.flatnonzero(made.wanted_rows)[40]
+    strange = made.tso.copy()
+    strange[hour] *= factor
+    fan, none = (model.predict(replace(made, tso=each)) for each in (strange, np.full_like(made.tso, np.nan)))
+    usual = model.predict(made)
+    np.testing.assert_allclose(fan[40, MEDIAN], none[40, MEDIAN], rtol=0.02)
+    np.testing.assert_allclose(fan[[38, 42], MEDIAN], usual[[38, 42], MEDIAN], rtol=0.02)
+    every = model.predict(replace(made, tso=factor * made.tso))
+    np.testing.assert_allclose(every[:, MEDIAN], none[:, MEDIAN], rtol=0.02)
+
+
+def test_a_meter_that_is_dead_from_the_start_is_too_little_history(learned: tuple[Design, FittedLinear]) -> None:
+    train = learned[0]
+    with pytest.raises(TooLittleHistory, match="0 days of load"):
+        Linear().fit(train.with_target(np.zeros_like(train.target)))
 
 
 def test_a_rise_of_the_last_days_is_followed(frame: pl.DataFrame, learned: tuple[Design, FittedLinear]) -> None:

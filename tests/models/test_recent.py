@@ -22,6 +22,10 @@ FIRST, TESTED = date(2022, 12, 20), date(2024, 5, 20)
 ASCENSION = date(2024, 5, 9)
 
 
+def of_operator(made: Design, mu: Floats) -> Block:
+    return recent.tso(made, mu, forecast=np.log(np.where(made.tso > 0, made.tso, np.nan)))
+
+
 @pytest.fixture(scope="module")
 def frame() -> pl.DataFrame:
     """Seventeen months whose public holidays have 30 % less load."""
@@ -295,7 +299,7 @@ def test_the_operators_columns_are_what_plain_loops_find(step: int) -> None:
     rows = np.flatnonzero(made.wanted_rows)
     assert np.isfinite(made.tso[rows]).all()
     mu = np.log(np.where(made.tso > 0, made.tso, 1000.0)) - 0.03 + 0.01 * np.sin(np.arange(len(made.tso)))
-    found = recent.tso(made, mu)
+    found = of_operator(made, mu)
     assert found.name == "tso"
     for row in (rows[0], *rows[7 :: max(1, len(rows) // 12)], rows[-1]):
         assert_columns(named(found), row, expected_tso(made, mu, row))
@@ -304,12 +308,12 @@ def test_the_operators_columns_are_what_plain_loops_find(step: int) -> None:
 def test_an_error_of_the_operator_is_cut_at_a_tenth(quarters: tuple[Design, Expected]) -> None:
     made = quarters[0]
     wild = replace(made, lag_load=made.lag_load * 2, recent_load=made.recent_load / 2)
-    found = named(recent.tso(wild, np.log(made.tso)))
+    found = named(of_operator(wild, np.log(made.tso)))
     rows = made.wanted_rows
     np.testing.assert_allclose(found["error, 2 days before"][rows], -0.1)
     np.testing.assert_allclose(found["error, last 24 h"][rows], 0.1)
     absurd = replace(made, lag_load=made.lag_load * 1000, recent_load=made.recent_load / 1000)
-    found = named(recent.tso(absurd, np.log(made.tso)))
+    found = named(of_operator(absurd, np.log(made.tso)))
     assert not any(values.any() for name, values in found.items() if name.startswith("error"))
 
 
@@ -318,14 +322,14 @@ def test_where_there_is_no_forecast_of_the_operator_only_what_it_adds_is_unknown
 ) -> None:
     made = quarters[0]
     mu = np.full(len(made.tso), 7.0)
-    none = named(recent.tso(replace(made, tso=np.full_like(made.tso, np.nan)), mu))
+    none = named(of_operator(replace(made, tso=np.full_like(made.tso, np.nan)), mu))
     assert np.isnan(none.pop("above expectation")).all()
     assert not any(values.any() for values in none.values())
     rows = np.flatnonzero(made.wanted_rows)
     for unknown in (np.nan, 0.0, -3.0):
         lacking = made.tso.copy()
         lacking[rows[5]] = unknown
-        found, whole = (named(recent.tso(replace(made, tso=each), mu)) for each in (lacking, made.tso))
+        found, whole = (named(of_operator(replace(made, tso=each), mu)) for each in (lacking, made.tso))
         assert np.flatnonzero(np.isnan(found["above expectation"][rows])).tolist() == [5]
         assert all(np.isfinite(values[rows]).all() for name, values in found.items() if name != "above expectation")
         assert found["before"][rows[6]] == found["after"][rows[4]] == 0
@@ -337,7 +341,7 @@ def test_a_window_is_not_compared_with_the_one_before_it(quarters: tuple[Design,
     """The operator is 50 % higher on every other day: within a window nothing has a slope."""
     made = quarters[0]
     mu = np.log(made.tso) - 0.4 * (made.origin % 2)
-    found = named(recent.tso(made, mu))
+    found = named(of_operator(made, mu))
     for name in ("before", "after"):
         np.testing.assert_allclose(found[name], 0, atol=1e-12)
     np.testing.assert_allclose(found["of the window"][made.wanted_rows], 0.4 * (made.origin[made.wanted_rows] % 2))

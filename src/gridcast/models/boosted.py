@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _TREES = "trees.txt"
 _FOLDS = 2
-_FOLD_DAYS = 91
+_FOLD_DAYS, _SHORTER_DAYS = 91, (7, 1)
+_LEAST_ROWS = 200
 _CLIP = 5.0
 _SHARE_WITH_WEATHER, _SHARE_WITHOUT = 1.0, 0.5
 """How much of their correction counts: without weather most of what trees find in the past does not come again."""
@@ -78,9 +79,7 @@ class Boosted:
         error = np.clip(error, -limit, limit)
         columns = _stacked(_columns(Seen.of(design, linear.base), linear, base=linear.held_out))
         weight = expected.recency(design, half_life_days=linear.recipe.half_life_days)
-        day = design.valid_time.astype("datetime64[D]").astype(np.int64)
-        whole_year = np.ptp(day) >= expected.WHOLE_YEAR_DAYS
-        fold = (day // (_FOLD_DAYS if whole_year else expected.FOLD_DAYS)) % _FOLDS
+        fold = _folds(design, rows)
         correction = np.full(len(target), np.nan)
         trees = []
         for each in range(_FOLDS):
@@ -210,6 +209,18 @@ class FittedBoosted:
         )
         (folder / _TREES).write_text(json.dumps([tree.model_to_string() for tree in self.trees]), encoding="utf-8")
         self.linear.save(folder / Linear.name)
+
+
+def _folds(design: Design, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Fold of each row [N], in the longest blocks of days that leave every fold some of the ``rows`` to learn from."""
+    day = design.valid_time.astype("datetime64[D]").astype(np.int64)
+    longest = _FOLD_DAYS if np.ptp(day) >= expected.WHOLE_YEAR_DAYS else expected.FOLD_DAYS
+    fold = day % _FOLDS
+    for days in (longest, *_SHORTER_DAYS):
+        fold = (day // days) % _FOLDS
+        if np.bincount(fold[rows], minlength=_FOLDS).min() >= _LEAST_ROWS:
+            break
+    return fold
 
 
 def _columns(seen: Seen, linear: FittedLinear, *, base: Floats) -> list[Columns]:

@@ -82,12 +82,12 @@ def past_error(load: Floats, row: NDArray[np.intp], *, forecast: Floats) -> Floa
 
 
 def require_history(design: Design) -> None:
-    """Raise unless at least `MIN_DAYS` local days have a known target.
+    """Raise unless at least `MIN_DAYS` local days have a known target, a positive one.
 
     Raises:
         TooLittleHistory: facts ``needed`` and ``have``, in days.
     """
-    have = len(np.unique(design.local_day[np.isfinite(design.target)]))
+    have = len(np.unique(design.local_day[design.target > 0]))
     if have < MIN_DAYS:
         raise TooLittleHistory(
             f"{design.zone.code} has {have} days of load to train on and {MIN_DAYS} are needed",
@@ -99,7 +99,7 @@ def require_history(design: Design) -> None:
 
 def usable_weather(design: Design) -> dict[str, tuple[str, ...]]:
     """Weather variables that enough of the trainable rows have, with their columns."""
-    rows = np.isfinite(design.target)
+    rows = design.target > 0
     return {
         block.name: block.columns
         for block in design.weather
@@ -124,7 +124,7 @@ def weather_basis(design: Design) -> str:
 
 def penalty(design: Design) -> dict[str, float]:
     """Ridge penalty of each kind of column, for what the design has to learn from."""
-    days = len(np.unique(design.local_day[np.isfinite(design.target)]))
+    days = len(np.unique(design.local_day[design.target > 0]))
     return _PENALTY | (dict.fromkeys(_SEASONAL, _UNSEEN) if days < WHOLE_YEAR_DAYS else {})
 
 

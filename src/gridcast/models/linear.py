@@ -30,6 +30,8 @@ _NEAR_OPERATOR = {"load": 3.0, "hours": 3.0, "weather": 3.0, "tso": 0.5}
 _CALENDAR = 20.0
 """How much stronger the penalties are of what the operator knows too."""
 _CLIP = 10.0
+_ODD = 0.5
+"""An operator's forecast this much of a logarithm from what is expected is in another unit, or none at all."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Linear:
         seen = Seen.of(design, base)
         own, held_out = self._fit(design, seen.columns, target=target, weather=bool(base.weather))
         near, share = None, 0.0
-        operator = _log(design.tso)
+        operator = seen.operator
         if np.isfinite(operator[np.isfinite(target)]).mean() >= expected.ENOUGH_WEATHER:
             near, off = self._fit(
                 design, seen.near_columns, target=target - operator, weather=bool(base.weather), factor=_NEAR_OPERATOR
@@ -145,7 +147,7 @@ class FittedLinear:
         own = self.own.predict(seen.columns, design.slot)
         if self.near is None:
             return own
-        near = _log(design.tso) + self.near.predict(seen.near_columns, design.slot)
+        near = seen.operator + self.near.predict(seen.near_columns, design.slot)
         return _mixed(own, near, share=self.share)
 
     def parts(self, design: Design) -> dict[str, Floats]:
@@ -160,7 +162,7 @@ class FittedLinear:
             static = seen.terms(self.base.ridge, expected.static_columns(design, self.base.weather))
             near = seen.terms(self.near, seen.near_columns)
             near = {name: values + static.get(name, 0.0) for name, values in near.items()}
-            near[explaining.TSO] += _log(design.tso) - seen.mu
+            near[explaining.TSO] += seen.operator - seen.mu
             share = np.where(np.isfinite(sum(near.values())), self.share, 0.0)
             found = {
                 name: (1 - share) * found.get(name, 0.0) + share * np.where(share > 0, values, 0.0)
@@ -215,7 +217,14 @@ class Seen:
     @cached_property
     def tso(self) -> Block:
         """What the operator's forecast adds, see `recent.tso`."""
-        return recent.tso(self.design, self.mu)
+        return recent.tso(self.design, self.mu, forecast=self.operator)
+
+    @cached_property
+    def operator(self) -> Floats:
+        """Log of the operator's forecast [N]; NaN where there is none, or it is too far from ``mu`` to be one."""
+        log = np.log(np.where(self.design.tso > 0, self.design.tso, np.nan))
+        limit = np.maximum(_ODD, _CLIP * self.base.sigma[self.design.slot])
+        return np.where(np.abs(log - self.mu) < limit, log, np.nan)
 
     @property
     def columns(self) -> list[Columns]:
@@ -241,10 +250,6 @@ class Seen:
         if len(calendar) > 1:
             found[explaining.HOLIDAY] += (added - plain).sum(axis=1)
         return found
-
-
-def _log(load: Floats) -> Floats:
-    return np.log(np.where(load > 0, load, np.nan))
 
 
 def _share(correction: Floats, error: Floats) -> float:

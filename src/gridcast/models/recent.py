@@ -63,13 +63,12 @@ def load(design: Design, *, base: Expected, mu: Floats) -> tuple[Block, Block]:
     )
 
 
-def tso(design: Design, mu: Floats) -> Block:
-    """What the operator's forecast adds to ``mu`` [N], and how it erred lately, [N, K]; NaN where there is none.
+def tso(design: Design, mu: Floats, *, forecast: Floats) -> Block:
+    """What the operator's log ``forecast`` [N] adds to ``mu`` [N], and how it erred lately, [N, K]; NaN where none is.
 
     The first column is its deviation from ``mu``, the next three how that compares with the interval before and after
     and with the window's mean. Errors are cut at a tenth.
     """
-    forecast = np.log(np.where(design.tso > 0, design.tso, np.nan))
     lag = _cut(-past_error(design.lag_load, design.lag_row, forecast=forecast), _TSO_CLIP)
     hours = _hourly(_cut(-past_error(design.recent_load, design.recent_row, forecast=forecast), _TSO_CLIP), design)
     origin, added = design.origin, forecast - mu

@@ -47,7 +47,6 @@ def newest(table: pl.DataFrame, *, zone: BiddingZone, day: date) -> pl.DataFrame
     """
     start, end = delivery_window(zone, day)
     own = table.filter(pl.col("valid_time").is_between(start, end, closed="left"))
-    own = own.filter(pl.col("issue_time") < start)
     whole = own.group_by("issue_time", "model_version").agg(
         covered=pl.col("resolution").sum() / len(QUANTILES) >= end - start
     )

@@ -40,6 +40,7 @@ def router(site: Site) -> APIRouter:
     )
     async def forecast(request: Request) -> Response:
         only(request)
+        _room(site.computing)
         given = await bodies.document(request)
         state = site.state
 
@@ -57,6 +58,7 @@ def router(site: Site) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         only(request)
+        _room(site.predicting)
         given = await bodies.document(request)
         network = site.state.classic
         if network is None:
@@ -72,6 +74,16 @@ def _body(model: type[BaseModel], *, example: object) -> dict[str, Any]:
     if example is not None:
         content["example"] = example
     return {"requestBody": {"required": True, "content": {JSON: content}}}
+
+
+def _room(slots: Slots) -> None:
+    """Refuse before the body is read what would be refused after it.
+
+    Raises:
+        Problem: 503 with ``Retry-After``: there is no room.
+    """
+    slots.enter()
+    slots.leave()
 
 
 def _window(site: Site) -> dict[str, Any] | None:
