@@ -47,7 +47,7 @@ bench:
     {{python}} benchmarks/faults.py --out docs/faults.md
     {{python}} benchmarks/parsing.py --out docs/benchmarks/parsing.md
     {{python}} benchmarks/speed.py --install --out docs/benchmarks/speed.md
-    {{python}} benchmarks/accuracy.py --out docs/benchmarks/accuracy.md
+    {{python}} benchmarks/accuracy --out docs/benchmarks
 
 # the README's picture
 picture:

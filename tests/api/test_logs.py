@@ -73,7 +73,7 @@ def test_a_reader_that_does_not_read_stops_nothing_and_what_is_lost_is_counted()
     began = time.perf_counter()
     for number in range(1000):
         handler.emit(record({"n": number}))
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10
     stream.freed.set()
     handler.close()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
