@@ -143,7 +143,7 @@ def _lags(task: BenchTask, everyone: dict[str, Contestant], *, place: Place) -> 
 
 def _write(findings: Findings, lags: list[tuple[float, Result]], *, out: Path | None) -> None:
     cores = os.cpu_count()
-    head = f"Measured at commit {_commit()}, on {cores} cores, by `python benchmarks/accuracy`."
+    head = f"Measured on {cores} cores, at the commits in the last table, by `python benchmarks/accuracy`."
     plots = {}
     if out is not None and findings.results:
         folder = out / "accuracy"

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -109,6 +109,7 @@ anything = st.recursive(
 
 
 @given(anything, st.text(st.characters()))
+@example(value={"\ud800": None}, text="\ud800")
 def test_whatever_the_facts_are_the_answer_is_valid_json_and_bounded(value, text):
     answer = problems.problem(400, title="A title", detail=text, remedy=text, fact=value)
     assert content(answer)["title"] == "A title"

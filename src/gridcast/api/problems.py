@@ -279,6 +279,10 @@ def _words(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", name).capitalize()
 
 
+def _text(value: str, longest: int) -> str:
+    return value[:longest].encode("utf-8", "replace").decode("utf-8")
+
+
 def _plain(value: object, *, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     """A fact as JSON can say it: finite, bounded, and text that UTF-8 can carry."""
     plain: Any
@@ -286,7 +290,7 @@ def _plain(value: object, *, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
         case None | bool():
             plain = value
         case str():
-            plain = value[:_LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+            plain = _text(value, _LONGEST_TEXT)
         case int():
             plain = value if abs(value) < 2**53 else None
         case float():
@@ -298,7 +302,7 @@ def _plain(value: object, *, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
         case timedelta():
             plain = value.total_seconds()
         case Mapping() if depth < _DEEPEST:
-            plain = {str(key)[:100]: _plain(value[key], depth=depth + 1) for key in list(value)[:_MOST_ITEMS]}
+            plain = {_text(str(key), 100): _plain(value[key], depth=depth + 1) for key in list(value)[:_MOST_ITEMS]}
         case list() | tuple() | set() | frozenset() if depth < _DEEPEST:
             plain = [_plain(each, depth=depth + 1) for each in list(value)[:_MOST_ITEMS]]
         case _:
