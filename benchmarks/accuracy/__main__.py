@@ -127,9 +127,6 @@ def _play(task: BenchTask, players: list[Contestant], findings: Findings, *, pla
 
 def _lags(task: BenchTask, everyone: dict[str, Contestant], *, place: Place) -> Iterator[tuple[float, Result]]:
     """The champion where the load is public earlier or later than by default."""
-    if not running.has_load_lag():
-        print("no table of load lags: this gridcast has no `backtest --load-lag`", file=sys.stderr)
-        return
     naive = pl.read_parquet(running.run(everyone["naive"], task, place=place) / handing.OUTPUT)
     for lag in LAGS:
         print(f"{task.code}: champion, load public after {lag} h", file=sys.stderr, flush=True)

@@ -96,13 +96,6 @@ def cost_of(folder: Path) -> Cost:
     return Cost(**json.loads((folder / COST).read_text("utf-8")))
 
 
-def has_load_lag() -> bool:
-    """Whether this gridcast can be told another lag of the load."""
-    wide = os.environ | {"COLUMNS": "200"}
-    told = subprocess.run([*GRIDCAST, "backtest", "--help"], env=wide, capture_output=True, text=True, check=True)
-    return "--load-lag" in told.stdout
-
-
 def _ours(
     contestant: Contestant, task: BenchTask, folder: Path, *, place: Place, load_lag: float | None
 ) -> dict[str, float]:
