@@ -49,6 +49,8 @@ HOSTILE = {
     "lone surrogate as a key": b'{"\\ud800": 1}',
     "cut in a list": b"[1, 2",
     "cut in a text": b'["abc',
+    "cut in a text of 500,000 escaped quotes": b'["' + b'\\"' * 500_000,
+    "cut in a text of 500,000 backslashes": b'["' + b"\\" * 500_000,
     "cut in a number": b"[1, -",
     "cut in a word": b"[tru",
     "two documents": b"[1][2]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,4 +24,7 @@ def application(*, database_url: str, models: Path, zones_file: Path | None, opt
     from gridcast.store.database import Store
 
     service = Service(store=Store(database_url), registry=Registry(models), clock=SystemClock(), zones_file=zones_file)
-    return create_app(service=service, options=options)
+    app = create_app(service=service, options=options)
+    gc.collect()
+    gc.freeze()  # libraries and models stay: a collection that looked through them would hold up every request
+    return app

@@ -46,8 +46,9 @@ def _all_days(zone: BiddingZone) -> pl.DataFrame:
 
 def day_kind(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
     """0 ordinary, 1 public holiday, 2 bridge day, for each local day."""
-    kinds = day_types(zone, days)
-    return np.where(kinds["holiday"].is_not_null(), 1, np.where(kinds["bridge"], 2, 0)).astype(np.intp)
+    unique, back = np.unique(days, return_inverse=True)
+    kinds = _types(zone, tuple(unique.astype(int).tolist()))
+    return np.where(kinds["holiday"].is_not_null(), 1, np.where(kinds["bridge"], 2, 0)).astype(np.intp)[back]
 
 
 def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
@@ -59,11 +60,18 @@ def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
     in the others they are the usual ones of the day of the year.
     """
     unique, back = np.unique(days, return_inverse=True)
-    return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, unique))
+    return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, tuple(unique.astype(int).tolist())))
 
 
-def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
-    kinds = day_types(zone, days)
+@lru_cache(maxsize=16)
+def _types(zone: BiddingZone, numbers: tuple[int, ...]) -> pl.DataFrame:
+    """The types of days since 1970: a day's forecasts, however many are asked for, all need the same."""
+    return day_types(zone, np.array(numbers, np.int64).astype("datetime64[D]"))
+
+
+@lru_cache(maxsize=16)
+def _of_days(zone: BiddingZone, numbers: tuple[int, ...]) -> list[Block]:
+    kinds = _types(zone, numbers)
     weekday = kinds["weekday"].to_numpy()
     holiday = kinds["holiday_share"].to_numpy()
     at_work = 1 - holiday
@@ -109,7 +117,7 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
         for n in range(4)
     }
     return [
-        columns("constant", {"constant": np.ones(len(days))}),
+        columns("constant", {"constant": np.ones(len(kinds))}),
         # A holiday is a Sunday, and as far from one as its own columns say.
         columns("weekday", {f"weekday {n}": (weekday == n) * at_work + holiday * (n == 6) for n in range(7)}),
         columns("season", {f"season {n}": season[:, n] for n in range(season.shape[1])}),
@@ -130,6 +138,6 @@ def _of_days(zone: BiddingZone, days: Times) -> list[Block]:
         ),
         columns("vacation", {f"year day {centre}": bumps[:, n] for n, centre in enumerate(_VACATION_CENTRES)}),
         *by_name("holiday_name", pl.coalesce("holiday", "regional"), names=holidays, share=holiday),
-        *by_name("special_day", pl.col("special"), names=specials, share=np.ones(len(days))),
+        *by_name("special_day", pl.col("special"), names=specials, share=np.ones(len(kinds))),
         *school,
     ]

@@ -21,6 +21,7 @@ Times = NDArray[np.datetime64]
 
 HOUR = np.timedelta64(3_600_000_000, "us")
 DAY = 24 * HOUR
+_QUARTER = HOUR // 4
 
 
 class Task(StrEnum):
@@ -172,7 +173,14 @@ def lagged(times: Times, days: int | NDArray[np.int64], *, tz: str) -> Times:
     >>> str(lagged(monday, 2, tz="Europe/Copenhagen")[0])              # 12:00 CET
     '2026-03-28T11:00:00.000000'
     """
-    return from_local_wall(local_wall(times, tz) - days * DAY, tz)
+    wall = local_wall(times, tz) - days * DAY
+    if not wall.size:
+        return wall
+    # Many lags of many intervals are the same few clock times, and clocks are changed at whole quarters.
+    first = wall.min().astype("datetime64[D]")
+    number, rest = np.divmod(wall - first, _QUARTER)
+    quarters = first + np.arange(number.max() + 1) * _QUARTER
+    return np.asarray(from_local_wall(quarters, tz)[number] + rest)
 
 
 def chain(asked: Origins, *, days: int) -> tuple[Origins, NDArray[np.bool_]]:

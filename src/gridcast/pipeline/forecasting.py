@@ -173,7 +173,7 @@ def issue(
         DataError: the model gave no forecast for some interval.
     """
     zone, at = trained.zone, origin.issue_time[0].astype(object).replace(tzinfo=UTC)
-    _reach(observations, zone=zone, at=at)
+    load = _public_load(observations, zone=zone, at=at)
     known = snapshot(
         observations, zone=zone, issue_times=origin.issue_time, resolution=trained.resolution, made_at=made_at
     )
@@ -181,7 +181,7 @@ def issue(
     fan = trained.fitted.predict(rows)
     valid_time, resolution = rows.valid_time[rows.wanted_rows], trained.resolution
     why = _degraded(trained, known, rows)
-    finest = _finest(observations, zone=zone, at=at)
+    finest = _finest(load)
     if finest < resolution:
         shape = within_hour(observations, zone=zone, at=at, coarse=resolution, fine=finest)
         valid_time, fan = refined(valid_time, fan, shape=shape, zone=zone)
@@ -276,14 +276,13 @@ def _snapshot_at(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime)
 
 
 def _public_load(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> pl.DataFrame:
-    """Load rows of the zone and its members that were public at ``at``."""
+    """Load rows of the zone and its members that were public at ``at``.
+
+    Raises:
+        OutsideData: there are none.
+    """
     rows = contracts.load_rows(observations, zone)
-    return rows.filter(contracts.public_rows(rows, instant(at)))
-
-
-def _reach(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> tuple[date, date]:
-    """First and last market-local day with load that was public at ``at``."""
-    load = _public_load(observations, zone=zone, at=at)
+    load = rows.filter(contracts.public_rows(rows, instant(at)))
     if load.is_empty():
         raise OutsideData(
             f"no load of {zone.code} was public at {at:%Y-%m-%d %H:%M}Z",
@@ -291,15 +290,20 @@ def _reach(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> tu
             first=None,
             last=None,
         )
+    return load
+
+
+def _reach(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> tuple[date, date]:
+    """First and last market-local day with load that was public at ``at``."""
+    load = _public_load(observations, zone=zone, at=at)
     first, last = load.select(pl.col("valid_time").min().alias("first"), pl.col("valid_time").max().alias("last")).row(
         0
     )
     return first.astimezone(zone.market_zone).date(), last.astimezone(zone.market_zone).date()
 
 
-def _finest(observations: pl.DataFrame, *, zone: BiddingZone, at: datetime) -> np.timedelta64:
-    """The resolution of the newest load that was public at ``at``: the coarsest of the members'."""
-    load = _public_load(observations, zone=zone, at=at)
+def _finest(load: pl.DataFrame) -> np.timedelta64:
+    """The resolution of the newest load: the coarsest of the members'."""
     newest = load.sort("valid_time").group_by("zone").agg(pl.col("resolution").last())
     finest: np.timedelta64 = newest["resolution"].to_numpy().max()
     return finest

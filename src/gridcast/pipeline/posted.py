@@ -129,9 +129,9 @@ class Settled:
             "zone": self.zone.code,
             "delivery_day": self.delivery_day.isoformat(),
             "issue_time": self.issue_time.astimezone(UTC).isoformat(),
-            "load": [list(cell) for cell in self.posted.load],
-            "tso": [list(cell) for cell in self.posted.tso],
-            "temperature": [list(cell) for cell in self.posted.temperature],
+            "load": list(self.posted.load),
+            "tso": list(self.posted.tso),
+            "temperature": list(self.posted.temperature),
         }
 
     @classmethod
