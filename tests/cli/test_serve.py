@@ -12,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -145,7 +145,17 @@ def test_the_demo_is_prepared_once_and_brought_up_to_date_later(tmp_path):
         preparing.prepare(tmp_path, now=small_home.NOW + timedelta(hours=1), demo=demo, progress=seen.append)
         assert seen == []
 
-        later = small_home.NOW + timedelta(days=1)
-        for step in preparing._all_steps(store, registry, demo=demo, now=later):
-            step()
-        assert service.stored(zone("DK_1")).day == small_home.TOMORROW + timedelta(days=1)
+        day_after = small_home.TOMORROW + timedelta(days=1)
+        for clock, steps, why in (
+            ("00:30", 2, "weather is missing"),
+            ("00:45", 0, "weather is missing"),
+            ("07:15", 2, ""),
+            ("10:00", 2, ""),
+            ("10:15", 0, ""),
+        ):
+            now = datetime.fromisoformat(f"{small_home.TOMORROW}T{clock}Z")
+            todo = preparing._all_steps(store, registry, demo=demo, now=now)
+            for step in todo:
+                step()
+            found = service.stored(zone("DK_1"))
+            assert (len(todo), found.day, found.table["degraded"][0]) == (steps, day_after, why), clock

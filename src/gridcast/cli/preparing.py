@@ -21,6 +21,7 @@ from gridcast.errors import ConfigError, GridcastError
 from gridcast.market.days import Task, issue_time
 from gridcast.market.zones import BiddingZone, zone
 from gridcast.registry import Registry
+from gridcast.sources.demo import weather_public
 from gridcast.sources.fetched import Clock
 from gridcast.store import spans
 from gridcast.store.database import Store
@@ -145,14 +146,15 @@ def _steps(
         steps.append(partial(_train, store, registry, where=where, at=at, overrides=demo.overrides))
     issued = spans.forecast(store, where.code)
     last = None if issued is None else issued.last.astimezone(where.market_zone).date()
-    days = [today + timedelta(days=n) for n in range(1 - demo.scored, 2)]
-    for day in days:
-        at = issue_time(where, day)
-        if (last is None or day > last) and at <= now:
-            steps.append(partial(_issue, store, registry, where=where, day=day, at=at))
-    if issue_time(where, days[-1]) > now and last != days[-1]:
-        steps.append(partial(_issue, store, registry, where=where, day=days[-1], at=now))
-    return steps
+    past = [today + timedelta(days=n) for n in range(1 - demo.scored, 1)]
+    asked = {day: issue_time(where, day) for day in past if last is None or day > last}
+    tomorrow = today + timedelta(days=1)
+    usual = issue_time(where, tomorrow)
+    # Whoever looks early in the day sees a forecast already: it is made anew with the weather, and at its usual time.
+    better = [at for at in (weather_public(tomorrow), usual) if at <= now]
+    if issued is None or last != tomorrow or any(issued.issued < at for at in better if issued.issued):
+        asked[tomorrow] = min(now, usual)
+    return steps + [partial(_issue, store, registry, where=where, day=day, at=at) for day, at in asked.items()]
 
 
 def _ingest(store: Store, where: BiddingZone, *, start: date, end: date, now: datetime) -> None:

@@ -37,7 +37,7 @@ ZONES = ("DK_1", "DK_2")
 
 LOAD_DELAY = timedelta(hours=2)
 WEATHER_CLOCK = 7 * HOUR
-"""UTC time, on the day before, at which the weather forecast of a local day is out."""
+"""UTC time, on the day before, at which the weather forecast of a local day is public."""
 
 _WINDOW = 365 * 24
 """How far back a noise filter reaches, hours."""
@@ -104,6 +104,12 @@ def observations(
         source=pl.lit(f"demo:synthetic:{variant}"),
     )
     return contracts.observations(frame.cast(contracts.OBSERVATIONS), where="the demo")
+
+
+def weather_public(day: date) -> datetime:
+    """When the weather forecast of a local day is public (UTC)."""
+    at: datetime = (np.datetime64(day, "us") + WEATHER_CLOCK - DAY).astype(datetime)
+    return at.replace(tzinfo=UTC)
 
 
 @cache
