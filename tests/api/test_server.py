@@ -245,8 +245,10 @@ def test_a_thousand_trickling_clients_are_closed_within_ten_seconds():
 
 def test_where_no_connection_is_left_the_one_longest_without_a_request_makes_room():
     with serving(patience="max_connections=4, head_seconds=30") as running:
-        waiting = [running.connect() for _ in range(4)]
-        time.sleep(0.2)
+        waiting = []
+        for _ in range(4):
+            waiting.append(running.connect())
+            time.sleep(0.2)
         assert running.say(get("/hello"))[0] == 200
         waiting[0].settimeout(15)
         assert waiting[0].recv(1) == b""

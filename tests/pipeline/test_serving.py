@@ -189,9 +189,10 @@ def test_a_forecast_on_demand_is_in_the_log_with_what_it_takes_to_make_it_again(
     from gridcast.pipeline.replaying import Outcome, Replays
 
     champion = Champion.load(own.registry, reigning(own.registry, own.known)["DK_1"], zone=DK_1)
-    answer = own.on_demand(Posted(DK_1, tuple(small_home.history(own))), champion=champion)
+    made = own.on_demand(Posted(DK_1, tuple(small_home.history(own))), champion=champion)
+    own.journal.append(made)
 
     (entry,) = own.journal.entries(kind="on_demand")
-    assert entry.answer == answer
+    assert entry.answer == made.answer
     assert own.journal.verify() == []
     assert Replays(own.store, own.registry).compared(entry).outcome is Outcome.SAME

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -324,62 +322,13 @@ def test_threads_that_append_at_once_make_one_chain(tmp_path: Path) -> None:
         assert journal.verify() == []
 
 
-def test_threads_that_wait_for_one_another_share_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, sizes = chain.add, []
-
-    def waiting(connection: object, rows: list[object]) -> object:
-        while not sizes and len(journal._queue) < 7:
-            time.sleep(0.001)
-        sizes.append(len(rows))
-        return plain(connection, rows)
-
-    monkeypatch.setattr(chain, "add", waiting)
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store, ThreadPoolExecutor(8) as pool:
-        journal = Journal(store)
-        receipts = list(pool.map(lambda number: journal.append(entry(number)), range(8)))
-    assert sizes == [1, 7]
-    assert sorted(receipt.number for receipt in receipts) == list(range(1, 9))
-
-
-def test_more_threads_than_one_transaction_takes_are_all_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gridcast.store.journal._MOST_AT_ONCE", 3)
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store, ThreadPoolExecutor(32) as pool:
-        journal = Journal(store)
-        receipts = list(pool.map(lambda number: journal.append(entry(number)), range(100)))
-        assert sorted(receipt.number for receipt in receipts) == list(range(1, 101))
-        assert journal.verify() == []
-
-
-def test_a_database_that_fails_tells_every_thread_and_takes_none_of_its_entries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain: Callable[..., object] = chain.add
-    asked = []
-
-    def failing(connection: object, rows: list[object]) -> object:
-        asked.extend(rows)
-        if len(asked) < 10:
-            raise StoreError("the disk is full", remedy="make room")
-        return plain(connection, rows)
-
-    monkeypatch.setattr(chain, "add", failing)
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store, ThreadPoolExecutor(8) as pool:
-        journal = Journal(store)
-
-        def outcome(number: int) -> int | str:
-            try:
-                return journal.append(entry(number)).number
-            except StoreError as error:
-                return str(error)
-
-        found = list(pool.map(outcome, range(40)))
-        there = [number for number in found if isinstance(number, int)]
-        assert {word for word in found if isinstance(word, str)} == {"the disk is full: make room"}
-        assert sorted(there) == list(range(1, len(there) + 1))
-        assert journal.head().count == len(there) > 20
-        assert journal.verify() == []
+def test_entries_of_one_transaction_are_all_there_or_none(journal: Journal) -> None:
+    receipts = journal.append_all([entry(number) for number in (7, 8, 9)])
+    assert [each.number for each in receipts] == [7, 8, 9]
+    assert [each.hash for each in journal.entries(numbers=[7, 8, 9])] == [each.hash for each in receipts]
+    with pytest.raises(DataError):
+        journal.append_all([entry(10), entry(11, request="{}")])
+    assert (journal.head().count, journal.verify()) == (9, [])
 
 
 def test_an_interruption_leaves_the_journal_usable(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -15,18 +15,25 @@ from gridcast.api import problems, schemas
 from gridcast.api.guard import App, Options, guarded
 from gridcast.api.limits import Slots
 from gridcast.api.metrics import Metrics
+from gridcast.api.noting import Notes
 from gridcast.api.rendering import Again, Kept
 from gridcast.api.routes import Site, computing, models, pages, watching, zones
 from gridcast.api.state import Current
 from gridcast.pipeline.serving import Service
+
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
 
 WATCHED_EVERY = 1.0
 """Seconds between two looks at the store and the registry: so old may an answer to a read be."""
 
 FORECASTS, FORECASTS_WAITING = 1, 15
 """Forecasts on demand at once, and that wait for their turn, in each worker: one keeps a core busy by itself."""
-PREDICTIONS, PREDICTIONS_WAITING = 8, 56
-"""The same of the classic window, which is quick, and waits for the forecast log together with others."""
+PREDICTIONS = 64
+"""Classic windows at once in each worker: each is quick, and waits for the forecast log together with others."""
+
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would export the values of queries and the words of exceptions; `tracing` has what may leave."""
 
 _ABOUT = """Tomorrow's electricity load of bidding zones, as calibrated quantiles in MW, and how good it was.
 
@@ -56,18 +63,20 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     site = Site(
         service=service,
         current=current,
         kept=Kept(),
         again=Again(app, moment=lambda: (current.state.generation, int(service.clock.now().timestamp()) // 60)),
+        notes=Notes(service.journal),
         metrics=Metrics(state=lambda: current.state, clock=service.clock),
         computing=Slots(FORECASTS, waiting=FORECASTS_WAITING),
-        predicting=Slots(PREDICTIONS, waiting=PREDICTIONS_WAITING),
+        predicting=Slots(PREDICTIONS),
     )
     problems.install(app)
-    for router in (zones.router(site), computing.router(site), models.router(site), watching.router(site)):
+    for router in (computing.router(site), zones.router(site), models.router(site), watching.router(site)):
         app.include_router(router)
     app.include_router(pages.router())
     _describe(app, open_reads=options.open_reads)

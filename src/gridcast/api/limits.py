@@ -94,14 +94,18 @@ class Slots:
         self._turn = asyncio.Semaphore(most) if waiting else None
         self.taken = 0
 
-    def enter(self, places: int = 1) -> None:
-        """Take places; give them back with `leave`.
+    def check(self, places: int = 1) -> None:
+        """See whether there is room.
 
         Raises:
             Problem: 503 with ``Retry-After``: there is none.
         """
         if self.taken + places > self._most:
             raise overloaded(self._retry_after)
+
+    def enter(self, places: int = 1) -> None:
+        """Take places; give them back with `leave`. Raises as `check`."""
+        self.check(places)
         self.taken += places
 
     def leave(self, places: int = 1) -> None:

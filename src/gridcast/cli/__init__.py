@@ -3,7 +3,7 @@
 `main` is the door; every command imports what it needs when it runs.
 """
 
-from gridcast.cli import data, forecasting, keeping, serving, simulating, snapshots
+from gridcast.cli import data, forecasting, journal, keeping, serving, simulating, snapshots
 from gridcast.cli.app import main
 
-__all__ = ["data", "forecasting", "keeping", "main", "serving", "simulating", "snapshots"]
+__all__ = ["data", "forecasting", "journal", "keeping", "main", "serving", "simulating", "snapshots"]

@@ -162,11 +162,15 @@ def day_of(text: str, option: str) -> date:
     return day
 
 
-def days_of(start: str | None, end: str | None) -> tuple[date | None, date | None]:
-    """The days that --start and --end name."""
-    first, last = (day_of(text, name) if text else None for text, name in ((start, "--start"), (end, "--end")))
+def days_of(
+    start: str | None, end: str | None, *, names: tuple[str, str] = ("--start", "--end")
+) -> tuple[date | None, date | None]:
+    """The days that two options name."""
+    first, last = (day_of(text, name) if text else None for text, name in zip((start, end), names, strict=True))
     if first and last and last <= first:
-        raise ConfigError(f"--end {last} is not after --start {first}", remedy="--end is the first day left out")
+        raise ConfigError(
+            f"{names[1]} {last} is not after {names[0]} {first}", remedy=f"{names[1]} is the first day left out"
+        )
     return first, last
 
 

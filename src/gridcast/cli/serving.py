@@ -53,7 +53,8 @@ def serve(
 ) -> None:
     """Serve forecasts and the dashboard over HTTP, until Ctrl-C or SIGTERM.
 
-    Everybody on this machine may read and compute; other addresses than loopback need keys.
+    Everybody on this machine may read and compute; other addresses than loopback need keys. OpenTelemetry's variables,
+    such as OTEL_EXPORTER_OTLP_ENDPOINT, turn traces on.
     """
     # A worker is one core's work; who wants more threads sets these before.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
@@ -65,6 +66,7 @@ def serve(
         allowed_hosts=allowed_host or [],
         rate=rate,
     )
+    _check_tracing()
     if demo:
         _serve_demo(rules, host=host, port=port, workers=workers, trusted_proxies=trusted_proxies)
         return
@@ -119,6 +121,13 @@ def _require_extra() -> None:
     missing = [each for each in ("fastapi", "uvicorn", "prometheus_client", "onnxruntime") if find_spec(each) is None]
     if missing:
         raise MissingExtra(f"serving needs {', '.join(missing)}", remedy='pip install "gridcast[api]"', extra="api")
+
+
+def _check_tracing() -> None:
+    """Refuse before anything is prepared what every worker would refuse."""
+    from gridcast.api.starting import traces_wanted
+
+    traces_wanted(os.environ)
 
 
 def _rules(host: str, *, keys_file: Path | None, open_reads: bool, allowed_hosts: list[str], rate: float) -> Options:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ import polars as pl
 from gridcast.contracts import FORECAST, LOAD, UTC_TIME
 from gridcast.errors import DataError, GridcastError, ModelNotFound, OutsideData
 from gridcast.market.days import Task, instant
-from gridcast.market.zones import zone as zone_of
+from gridcast.market.zones import BiddingZone, zone
 from gridcast.pipeline import answers, posted
 from gridcast.pipeline.champions import Champion
 from gridcast.pipeline.coherence import coherent
@@ -64,13 +64,22 @@ class Replays:
     Args:
         store: whose journal, with the observations that issued forecasts were made from.
         registry: of the models.
-        classic: the classic network, for its entries.
+        classic: the classic network, or what loads it when the first of its entries comes.
+        zone_of: the zone of a code, for who has zones of their own.
     """
 
-    def __init__(self, store: Store, registry: Registry, *, classic: Classic | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        classic: Classic | Callable[[], Classic] | None = None,
+        zone_of: Callable[[str], BiddingZone] = zone,
+    ) -> None:
         self._store = store
         self._registry = registry
         self._classic = classic
+        self._zone_of = zone_of
         self._models: dict[tuple[str, str, str], Champion] = {}
 
     def sample(self, count: int, *, seed: int) -> Iterator[Replayed]:
@@ -112,7 +121,7 @@ class Replays:
         if entry.kind == "classic":
             return answers.classic(document["features"], network=self._network(entry.model_version))
         try:
-            asked = posted.Settled.of(document, zone=zone_of(entry.zone))
+            asked = posted.Settled.of(document, zone=self._zone_of(entry.zone))
         except (ValueError, LookupError, TypeError) as error:
             raise _illegible(entry) from error
         return answers.on_demand(asked, champion=self._model(entry.zone, Task.DAY_AHEAD, version=entry.model_version))
@@ -135,7 +144,7 @@ class Replays:
 
     def _draft(self, companion: Companion, request: Request) -> Draft:
         """A forecast before it was made to add up, or as it had been stored."""
-        where = zone_of(companion.zone)
+        where = self._zone_of(companion.zone)
         trained = self._model(companion.zone, request.task, version=companion.model_version).trained
         asked = Asked(companion.model_version, trained, request.origin(where))
         rows = self._store.observations(asked.zones, start=request.needed_from, made_at=request.made_at)
@@ -152,14 +161,16 @@ class Replays:
             )
         return Draft(asked, there, rows, last_write=0, is_stored=True)
 
-    def _model(self, zone: str, task: str, *, version: str) -> Champion:
-        key = (zone, task, version)
+    def _model(self, code: str, task: str, *, version: str) -> Champion:
+        key = (code, task, version)
         if key not in self._models:
-            named = Version(zone=zone, task=task, id=version)
-            self._models[key] = Champion.load(self._registry, named, zone=zone_of(zone))
+            named = Version(zone=code, task=task, id=version)
+            self._models[key] = Champion.load(self._registry, named, zone=self._zone_of(code))
         return self._models[key]
 
     def _network(self, version: str) -> Classic:
+        if callable(self._classic):
+            self._classic = self._classic()
         if self._classic is None or self._classic.version != version:
             raise ModelNotFound(
                 f"the classic network {version} is not here",
@@ -169,7 +180,9 @@ class Replays:
         return self._classic
 
 
-def with_actuals(entries: Iterable[Logged], *, store: Store, at: datetime) -> pl.DataFrame:
+def with_actuals(
+    entries: Iterable[Logged], *, store: Store, at: datetime, zone_of: Callable[[str], BiddingZone] = zone
+) -> pl.DataFrame:
     """The forecasts of entries, and beside each value the load that was measured, as the store knows it at an instant.
 
     Entries without a zone's forecast in them (the classic network's, and those that retention emptied) are passed over.
@@ -178,6 +191,7 @@ def with_actuals(entries: Iterable[Logged], *, store: Store, at: datetime) -> pl
         entries: of the journal.
         store: where the load is.
         at: as of when (UTC).
+        zone_of: the zone of a code, for who has zones of their own.
 
     Returns:
         ``number``, ``kind`` and ``made_at`` of the entry, the columns of `contracts.FORECAST`, and ``actual`` (MW, null
@@ -199,15 +213,15 @@ def with_actuals(entries: Iterable[Logged], *, store: Store, at: datetime) -> pl
     empty = pl.DataFrame(schema={"number": pl.Int64, "kind": pl.String, "made_at": UTC_TIME, **FORECAST})
     table = pl.concat([empty, *(each.cast(empty.schema) for each in tables)])
     parts = [
-        part.with_columns(actual=_load(store, part, zone=str(code), at=at))
+        part.with_columns(actual=_load(store, part, where=zone_of(str(code)), at=at))
         for (code, _), part in table.partition_by("zone", "resolution", as_dict=True).items()
     ]
     return pl.concat([empty.with_columns(actual=pl.lit(0.0)), *parts]).sort("number", "valid_time", "quantile")
 
 
-def _load(store: Store, table: pl.DataFrame, *, zone: str, at: datetime) -> pl.Series:
+def _load(store: Store, table: pl.DataFrame, *, where: BiddingZone, at: datetime) -> pl.Series:
     """The load of the interval of each row, all of one resolution, null where none is known."""
-    where, resolution = zone_of(zone), table["resolution"].to_numpy()[0]
+    resolution = table["resolution"].to_numpy()[0]
     starts = table["valid_time"]
     rows = store.observations(
         [where.code, *where.members],

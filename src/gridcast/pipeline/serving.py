@@ -334,13 +334,12 @@ class Service:
         digest = hashlib.sha256(champion.manifest.to_json().encode()).hexdigest()
         return champion.card(manifest_sha256=digest)
 
-    def on_demand(self, asked: Posted, *, champion: Champion | None) -> bytes:
-        """The forecast of a posted history as JSON, once the forecast log has it.
+    def on_demand(self, asked: Posted, *, champion: Champion | None) -> Entry:
+        """The forecast of a posted history, as an entry of the forecast log; no answer before it is written there.
 
         Raises:
             ModelNotFound: the zone has no champion.
             DataError: the history will not do; see `posted.forecast`.
-            StoreError: the forecast log cannot be written; there is no answer then.
         """
         if champion is None:
             code = asked.zone.code
@@ -350,21 +349,21 @@ class Service:
         now = self.clock.now()
         settled = asked.settled(now=now)
         answer = answers.on_demand(settled, champion=champion)
-        request = canonical(settled.request())
-        self.journal.append(Entry("on_demand", now, asked.zone.code, champion.version.id, request, answer))
-        return answer
+        return Entry("on_demand", now, asked.zone.code, champion.version.id, canonical(settled.request()), answer)
 
-    def classic(self, features: ArrayLike, *, network: Classic) -> bytes:
-        """The classic network's answer as JSON, once the forecast log has it.
+    def classic(self, features: ArrayLike, *, request: bytes, network: Classic) -> Entry:
+        """The classic network's answer, as an entry of the forecast log; no answer before it is written there.
+
+        Args:
+            features: the window.
+            request: the JSON that had it as ``features``.
+            network: which.
 
         Raises:
             DataError: the window has another shape, or values that cannot be.
-            StoreError: the forecast log cannot be written; there is no answer then.
         """
         answer = answers.classic(features, network=network)
-        request = canonical({"features": features})
-        self.journal.append(Entry("classic", self.clock.now(), "", network.version, request, answer))
-        return answer
+        return Entry("classic", self.clock.now(), "", network.version, request, answer)
 
 
 def _number(value: float) -> float | None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
@@ -33,7 +32,6 @@ Kind = Literal["issued", "on_demand", "classic"]
 """A forecast issued from the store, one of posted history, one of the classic network's features."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -74,18 +72,8 @@ class Logged:
     hash: str
 
 
-class _Waiting:
-    """An entry on its way, and in the end its receipt or why there is none."""
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.outcome: Receipt | StoreError | None = None
-
-
 class Journal:
     """The forecast log in a store's database, for any number of threads and processes.
-
-    One object a process is best: threads that append through the same one share their transactions.
 
     Args:
         store: whose database.
@@ -93,44 +81,22 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._database: Database = store.database
-        self._queue: list[_Waiting] = []
-        self._turn = Lock()
 
     def append(self, entry: Entry) -> Receipt:
-        """Adds an entry, which is durable when this returns.
+        """Adds an entry, which is durable when this returns; see `append_all` for the errors."""
+        return self.append_all([entry])[0]
+
+    def append_all(self, entries: Sequence[Entry]) -> list[Receipt]:
+        """Adds entries in one transaction: all of them, durable when this returns, or at an error none.
 
         Raises:
             BadTime: ``at`` has no time zone.
             DataError: a body is not bytes.
-            StoreError: the database failed, or the journal has no head; it was not added.
+            StoreError: the database failed, or the journal has no head.
         """
-        own = _Waiting(row_of(entry))
-        self._queue.append(own)
-        with self._turn:  # who had to wait for it was perhaps written by the one before
-            while own.outcome is None:
-                self._write()
-        if isinstance(own.outcome, StoreError):
-            raise own.outcome
-        return own.outcome
-
-    def _write(self) -> None:
-        """Adds the entries that wait in one transaction: all of them or, at an error, none."""
-        batch = self._queue[:_MOST_AT_ONCE]
-        del self._queue[: len(batch)]
-        try:
-            with self._adding() as connection:
-                receipts = chain.add(connection, [each.row for each in batch])
-        except BaseException as error:
-            what, remedy = "an entry of the journal was interrupted on its way", "ask again"
-            if isinstance(error, StoreError):
-                what, remedy = error.what, error.remedy
-            for each in batch:
-                each.outcome = StoreError(what, remedy=remedy)
-            if not isinstance(error, StoreError):
-                raise
-        else:
-            for each, receipt in zip(batch, receipts, strict=True):
-                each.outcome = receipt
+        rows = [row_of(entry) for entry in entries]
+        with self._adding() as connection:
+            return chain.add(connection, rows)
 
     def head(self) -> Head:
         """The journal's head, to be noted elsewhere.

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from gridcast.api import schemas
 from gridcast.api.limits import Slots
 from gridcast.api.metrics import Metrics
+from gridcast.api.noting import Notes
 from gridcast.api.problems import MEDIA_TYPE, Problem
 from gridcast.api.rendering import Again, Kept
 from gridcast.api.state import Current, State
@@ -33,6 +34,7 @@ class Site:
     current: Current
     kept: Kept
     again: Again
+    notes: Notes
     metrics: Metrics
     computing: Slots
     predicting: Slots

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -14,13 +13,13 @@ from starlette.responses import Response
 
 from gridcast.api import bodies, schemas
 from gridcast.api.keys import Scope, needs
-from gridcast.api.limits import Slots
 from gridcast.api.problems import Problem
 from gridcast.api.rendering import JSON
 from gridcast.api.routes import Site, answers, examples, only
 from gridcast.errors import ArtifactMismatch
 from gridcast.pipeline.posted import Cells, Posted
 from gridcast.pipeline.serving import Service
+from gridcast.store.journal import Entry
 
 
 def router(site: Site) -> APIRouter:
@@ -28,9 +27,9 @@ def router(site: Site) -> APIRouter:
     routes = APIRouter(tags=["computed"], dependencies=[Depends(needs(Scope.FORECAST))])
     service = site.service
 
-    async def computed(work: Callable[[], bytes], *, slots: Slots) -> Response:
-        async with slots.hold():
-            return Response(await to_thread.run_sync(work), media_type=JSON)
+    async def noted(entry: Entry) -> Response:
+        await site.notes.append(entry)
+        return Response(entry.answer, media_type=JSON)
 
     @routes.post(
         "/v1/forecast",
@@ -40,15 +39,17 @@ def router(site: Site) -> APIRouter:
     )
     async def forecast(request: Request) -> Response:
         only(request)
-        _room(site.computing)
+        site.computing.check()
         given = await bodies.document(request)
         state = site.state
 
-        def work() -> bytes:
+        def work() -> Entry:
             asked = _posted(bodies.parsed(schemas.History, given), service=service)
             return service.on_demand(asked, champion=state.champions.get(asked.zone.code))
 
-        return await computed(work, slots=site.computing)
+        async with site.computing.hold():
+            entry = await to_thread.run_sync(work)
+        return await noted(entry)
 
     @routes.post(
         "/predict",
@@ -58,13 +59,15 @@ def router(site: Site) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         only(request)
-        _room(site.predicting)
-        given = await bodies.document(request)
-        network = site.state.classic
-        if network is None:
-            raise ArtifactMismatch("there is no classic network", remedy="install gridcast again, with the extra api")
-        features = _features(given)
-        return await computed(lambda: service.classic(features, network=network), slots=site.predicting)
+        async with site.predicting.hold():
+            given = await bodies.document(request)
+            network = site.state.classic
+            if network is None:
+                raise ArtifactMismatch(
+                    "there is no classic network", remedy="install gridcast again, with the extra api"
+                )
+            # Quicker than a turn of another thread would be.
+            return await noted(service.classic(_features(given), request=await request.body(), network=network))
 
     return routes
 
@@ -74,16 +77,6 @@ def _body(model: type[BaseModel], *, example: object) -> dict[str, Any]:
     if example is not None:
         content["example"] = example
     return {"requestBody": {"required": True, "content": {JSON: content}}}
-
-
-def _room(slots: Slots) -> None:
-    """Refuse before the body is read what would be refused after it.
-
-    Raises:
-        Problem: 503 with ``Retry-After``: there is no room.
-    """
-    slots.enter()
-    slots.leave()
 
 
 def _window(site: Site) -> dict[str, Any] | None:
