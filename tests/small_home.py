@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -59,6 +60,11 @@ def home() -> Path:
             registry = Registry(folder / "models")
             pipeline.issue_and_store(store, registry, zone=where, now=at, delivery_day=TODAY + timedelta(days=day))
     return folder
+
+
+def copy(to: Path) -> Path:
+    """The home as it was made, whatever a service that has it open has written meanwhile."""
+    return Path(shutil.copytree(home(), to, ignore=shutil.ignore_patterns("*-wal", "*-shm")))
 
 
 def train(store: Store, registry: Registry, *, at: datetime, promote: bool, strength: float = 1.0) -> Version:

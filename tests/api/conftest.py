@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def own_site(tmp_path: Path) -> Iterator[Site]:
     """An app on a copy of the home, to be changed."""
-    folder = Path(shutil.copytree(small_home.home(), tmp_path / "home"))
+    folder = small_home.copy(tmp_path / "home")
     found = made(folder)
     yield found
     found.service.store.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -54,7 +53,7 @@ def ask(address, path, **headers):
 
 @pytest.fixture
 def folder(tmp_path):
-    return shutil.copytree(small_home.home(), tmp_path / "home")
+    return small_home.copy(tmp_path / "home")
 
 
 def test_it_serves_what_the_home_has_and_stops_at_a_signal(folder):

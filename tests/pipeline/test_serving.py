@@ -27,7 +27,7 @@ def service():
 
 @pytest.fixture
 def own(tmp_path):
-    found = small_home.service(shutil.copytree(small_home.home(), tmp_path / "home"))
+    found = small_home.service(small_home.copy(tmp_path / "home"))
     yield found
     found.store.close()
 
