@@ -222,15 +222,19 @@ def honest_latencies(served: Served, *, seconds: float) -> list[float]:
     return sorted(found)
 
 
-def check_trickling(served: Served, *, count: int, closed_within: float, p99: float) -> None:
+def check_trickling(served: Served, *, count: int, closed_within: float, p99: float) -> dict[str, float]:
     tricklers = Tricklers(served, count=count)
     latencies = honest_latencies(served, seconds=min(closed_within, 5))
     tricklers.end()
     worst = latencies[int(len(latencies) * 0.99)]
-    print(f"{count} trickling: last closed after {max(tricklers.closed_after):.1f} s, honest p99 {worst * 1e3:.1f} ms")
     assert len(tricklers.closed_after) == count
     assert max(tricklers.closed_after) <= closed_within
     assert worst <= p99
+    return {
+        "trickling": count,
+        "slowest closed after, s": max(tricklers.closed_after),
+        "max honest p99, ms": worst * 1e3,
+    }
 
 
 def test_an_honest_client_is_served_while_many_trickle_and_are_closed(served):
@@ -238,9 +242,10 @@ def test_an_honest_client_is_served_while_many_trickle_and_are_closed(served):
 
 
 @pytest.mark.long
-def test_a_thousand_trickling_clients_are_closed_within_ten_seconds():
+def test_a_thousand_trickling_clients_are_closed_within_ten_seconds(record_property):
     with serving(workers=2, app_options="body_seconds=5") as running:
-        check_trickling(running, count=1000, closed_within=10, p99=0.15)
+        for name, value in check_trickling(running, count=1000, closed_within=10, p99=0.15).items():
+            record_property(name, value)
 
 
 def test_where_no_connection_is_left_the_one_longest_without_a_request_makes_room():
@@ -302,7 +307,8 @@ class Load:
                 return True
 
 
-def stop_under_load(*, rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.long)])
+def test_a_stop_under_load_drops_no_answer(rounds, record_property):
     dropped, answered, seconds = [], 0, []
     for _ in range(rounds):
         with serving(workers=2) as running:
@@ -314,19 +320,12 @@ def stop_under_load(*, rounds: int) -> None:
             load.end()
             dropped += load.dropped
             answered += load.answered
-    print(f"{rounds} SIGTERM: {answered} answers, {len(dropped)} dropped, slowest stop {max(seconds):.1f} s")
+    figures = {"SIGTERM": rounds, "answers": answered, "dropped": len(dropped), "slowest stop, s": max(seconds)}
+    for name, value in figures.items():
+        record_property(name, value)
     assert answered > 5 * rounds
     assert dropped == []
     assert max(seconds) < 20
-
-
-def test_a_stop_under_load_drops_no_answer():
-    stop_under_load(rounds=1)
-
-
-@pytest.mark.long
-def test_fifty_stops_under_load_drop_no_answer():
-    stop_under_load(rounds=50)
 
 
 def test_what_was_asked_before_a_stop_is_answered_and_nobody_new_is_let_in():

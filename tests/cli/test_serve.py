@@ -27,7 +27,7 @@ def served(folder, *words):
     """The command in a process of its own, from the line that tells its address to its end."""
     environment = os.environ | {"GRIDCAST_HOME": str(folder)}
     command = [str(Path(sys.executable).with_name("gridcast")), "serve", "--port", "0", *words]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         for line in process.stderr:
             found = re.search(r"serving at (http://\S+)", line)
