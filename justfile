@@ -48,6 +48,7 @@ bench:
     {{python}} benchmarks/parsing.py --out docs/benchmarks/parsing.md
     {{python}} benchmarks/speed.py --install --out docs/benchmarks/speed.md
     {{python}} benchmarks/accuracy --out docs/benchmarks
+    {{python}} benchmarks/serving --out docs/benchmarks/serving.md
 
 # the README's picture
 picture:
@@ -63,5 +64,5 @@ long:
 # versions and hashes that a deployment installs; torch's differ by machine, so deep stays out
 lock:
     .venv/bin/uv pip compile -q pyproject.toml --python {{python}} --universal --generate-hashes --upgrade \
-        --extra api --extra pandas --extra postgres --group test \
+        --extra api --extra pandas --extra postgres --extra tracing --group test \
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock

@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="the extra `api` is absent")
 pytest.importorskip("onnxruntime", reason="the extra `api` is absent")
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-MOST = 800 if LONG else 20
+MOST = 1000 if LONG else 100
 """Cases an operation and way of making them."""
 SEMANTIC = ("2xx", "404", "422", "503")
 """What a request may be answered that keeps the schema: an unknown zone, a history that will not do, stale data."""
@@ -57,7 +57,8 @@ def test_every_operation_that_is_described_is_tested_here(api):
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_answer_is_one_that_the_document_describes(api, method, path, mode):
+def test_every_answer_is_one_that_the_document_describes(api, method, path, mode, record_property):
+    asked_for = []
     operation = api[path][method]
     if mode.is_negative and path in TAKES_ANYTHING:
         pytest.skip("it takes nothing that could be wrong")
@@ -67,6 +68,31 @@ def test_every_answer_is_one_that_the_document_describes(api, method, path, mode
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def asked(case):
-        case.call_and_validate()
+        asked_for.append(case.call_and_validate().status_code)
 
     asked()
+    record_property("cases", len(asked_for))
+    record_property("failures", 0)
+
+
+def test_what_one_answer_names_another_can_be_asked_for(api, record_property):
+    """Chains of requests, each made from the answer before by the links of the document."""
+    calls = []
+
+    class Chains(api.as_state_machine()):
+        def after_call(self, response, case):
+            calls.append((case.operation.path, response.status_code))
+
+    Chains.run(
+        settings=settings(
+            max_examples=200 if LONG else 15,
+            stateful_step_count=6,
+            deadline=None,
+            derandomize=not LONG,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    record_property("cases", len(calls))
+    chained = {path for path, status in calls if status == 200 and path.startswith("/v1/zones/")}
+    assert len(chained) >= 3, calls

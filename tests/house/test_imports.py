@@ -27,8 +27,8 @@ HEAVY = {
     "torch",
 }  # fmt: skip
 OF_AN_EXTRA = {
-    "fastapi", "httptools", "lightning", "onnx", "onnxruntime", "onnxscript", "prometheus_client", "psycopg",
-    "starlette", "torch", "uvicorn", "uvloop",
+    "fastapi", "httptools", "lightning", "onnx", "onnxruntime", "onnxscript", "opentelemetry", "prometheus_client",
+    "psycopg", "starlette", "torch", "uvicorn", "uvloop",
 }  # fmt: skip
 
 PROBE = """

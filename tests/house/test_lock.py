@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 ASKED_FOR = [
     *PROJECT["project"]["dependencies"],
-    *(line for extra in ("api", "pandas", "postgres") for line in EXTRAS[extra]),
+    *(line for extra in ("api", "pandas", "postgres", "tracing") for line in EXTRAS[extra]),
     *PROJECT["dependency-groups"]["test"],
 ]
 

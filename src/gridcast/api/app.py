@@ -29,7 +29,7 @@ WATCHED_EVERY = 1.0
 
 FORECASTS, FORECASTS_WAITING = 1, 15
 """Forecasts on demand at once, and that wait for their turn, in each worker: one keeps a core busy by itself."""
-PREDICTIONS = 64
+PREDICTIONS = 512
 """Classic windows at once in each worker: each is quick, and waits for the forecast log together with others."""
 
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -59,6 +59,7 @@ def create_app(
         title="gridcast",
         version=version("gridcast"),
         description=_ABOUT,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_life(current, every=watched_every),
         docs_url=None,
         redoc_url=None,
@@ -80,7 +81,8 @@ def create_app(
         app.include_router(router)
     app.include_router(pages.router())
     _describe(app, open_reads=options.open_reads)
-    return guarded(site.again, replace(options, observe=site.metrics.observe))
+    rooms = {"/v1/forecast": site.computing, "/predict": site.predicting}
+    return guarded(site.again, replace(options, rooms=rooms, observe=site.metrics.observe))
 
 
 def _life(current: Current, *, every: float) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

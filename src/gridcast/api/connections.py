@@ -6,6 +6,7 @@ By itself uvicorn keeps a connection for as long as bytes trickle in, and for as
 from __future__ import annotations
 
 import asyncio
+import heapq
 import secrets
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gridcast.api import limits, logs, problems
 from gridcast.api.problems import Problem
+
+_CUT_SHARE = 64
+"""Where there is no room for a connection, one in so many makes room."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Patience:
         stop_seconds: for everything in flight to end when the server stops.
         quiet_seconds: a connection stays open without a request when the server stops.
         max_head: bytes of a request's line and headers.
-        max_connections: open at once in each worker; then the one longest without a request makes room.
+        max_connections: open at once in each worker; then those longest without a request make room.
     """
 
     head_seconds: float = 5.0
@@ -79,12 +83,16 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         super().connection_made(cast(Any, _Gentle(cast(asyncio.Transport, transport), connection=self)))
         self._head_since = self.loop.time()
         if len(self.connections) > self._patience.max_connections:
-            others = cast("set[Connection]", self.connections) - {self}
-            waiting = [(each.head_since, id(each), each) for each in others if each.head_since is not None]
-            if waiting:
-                min(waiting)[-1].cut()
-            else:
-                self._refuse(limits.overloaded(1))
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Cut some of those that wait longest for a request: looking for them for each that comes would take long."""
+        others = cast("set[Connection]", self.connections) - {self}
+        waiting = [(each.head_since, id(each), each) for each in others if each.head_since is not None]
+        for _, _, each in heapq.nsmallest(-(-len(others) // _CUT_SHARE), waiting):
+            each.cut()
+        if not waiting:
+            self._refuse(limits.overloaded(1))
 
     @property
     def head_since(self) -> float | None:

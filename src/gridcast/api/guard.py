@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,7 @@ class Options:
         rate: requests a minute, by key or else by address, in each worker; 0 for no limit.
         burst: requests at once; as many as a minute's by default.
         concurrency: requests at once in each worker.
+        rooms: places by path: a request for which its path has none is refused before the app hears of it.
         unlimited: paths that are neither counted nor shed: a supervisor must reach them most when all is full.
         observe: called with every request when it is done, for metrics.
     """
@@ -90,7 +91,8 @@ class Options:
     answer_seconds: float = 30.0
     rate: float = 1200.0
     burst: float | None = None
-    concurrency: int = 128
+    concurrency: int = 1024
+    rooms: Mapping[str, Slots] = field(default_factory=dict)
     unlimited: frozenset[str] = frozenset({"/health", "/ready", "/metrics"})
     observe: Callable[[logs.Seen], None] | None = None
 
@@ -135,6 +137,8 @@ class _Guard:
             if exchange.has_body():
                 await exchange.read_body(self._bodies)
             if limited:
+                if (room := self._options.rooms.get(scope["path"])) is not None:
+                    room.check()
                 self._slots.enter()
                 counted = True
             if not exchange.gone:
@@ -330,7 +334,7 @@ class _Exchange:
             request_id=self.request_id,
             method=scope["method"],
             path=scope["path"],
-            route=getattr(scope.get("route"), "path", ""),
+            route=getattr(scope.get("route"), "path", scope["path"] if scope["path"] in self._options.rooms else ""),
             parameters=tuple(part.partition("=")[0][:40] for part in names[:20]),
             status=self._status if self._complete or not self.gone else 499,
             seconds=time.perf_counter() - self._began,

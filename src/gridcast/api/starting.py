@@ -44,7 +44,7 @@ def traces_wanted(environment: Mapping[str, str]) -> bool:
     """Whether OpenTelemetry's own variables ask for traces: an endpoint is named, or ``OTEL_TRACES_EXPORTER`` is otlp.
 
     Raises:
-        ConfigError: they ask for what cannot be done here: another exporter or protocol, an endpoint that is no address.
+        ConfigError: they ask for what cannot be done here: another exporter or protocol, no address.
         MissingExtra: the extra ``tracing`` is not installed.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from gridcast.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     import polars as pl
 
-    from gridcast.pipeline import Outcome, Replayed
+    from gridcast.pipeline import Replayed
     from gridcast.store.chain import Head
 
 log = typer.Typer(
@@ -99,7 +100,7 @@ def replay(
             found.append(each)
             if progress is not None:
                 progress(len(found), drawn)
-    counts = {outcome: sum(each.outcome is outcome for each in found) for outcome in pipeline.Outcome}
+    counts = {outcome.value: sum(each.outcome is outcome for each in found) for outcome in pipeline.Outcome}
     others = [each for each in found if each.outcome is not pipeline.Outcome.SAME]
     if as_json:
         listed = [{"number": each.number, "outcome": each.outcome, "why": each.why} for each in others]
@@ -108,7 +109,7 @@ def replay(
         for each in others:
             print(f"entry {each.number}: {each.outcome}: {each.why}")
         print(", ".join(f"{number} {outcome}" for outcome, number in counts.items()) + f" (seed {lot})")
-    if counts[pipeline.Outcome.DIFFERENT] or (found and not counts[pipeline.Outcome.SAME]):
+    if counts["different"] or (found and not counts["same"]):
         raise typer.Exit(1)
 
 
@@ -130,15 +131,14 @@ def entries(
     Classic windows have no zone whose load could be known, and what `gridcast retain` emptied has no values: such
     entries are not listed.
     """
-    from datetime import UTC, datetime, time
-
     from gridcast import pipeline
     from gridcast.cli import show
+    from gridcast.pipeline.documents import stamp
     from gridcast.store.journal import Journal
 
     options.writable(out, "--out", endings=options.TABLES, force=force)
     days = options.days_of(first, last, names=("--from", "--to"))
-    start, end = (day and datetime.combine(day, time(0), UTC) for day in days)
+    start, end = (None if day is None else datetime.combine(day, time(0), UTC) for day in days)
     code = None if zone is None else options.zone_of(zone).code
     with options.open_store() as store:
         chosen = Journal(store).entries(zone=code, start=start, end=end)
@@ -147,14 +147,14 @@ def entries(
         show.write_table(table, out)
     listed = _each(table)
     if as_json:
-        rows = [row | {"made_at": show.stamp(row["made_at"])} for row in listed.iter_rows(named=True)]
+        rows = [row | {name: stamp(row[name]) for name in ("made_at", "start")} for row in listed.iter_rows(named=True)]
         show.document({"entries": rows, "file": out and str(out)})
         return
     for row in listed.iter_rows(named=True):
         error = "-" if row["mae_mw"] is None else f"{row['mae_mw']:.1f} MW"
         print(
-            f"{row['number']} {row['kind']} {row['zone']} {show.stamp(row['made_at'])} by {row['model_version']}: "
-            f"load of {row['known']} of {row['intervals']} intervals, MAE {error}"
+            f"{row['number']} {row['zone']} from {stamp(row['start'])}, {row['kind']} {stamp(row['made_at'])} "
+            f"by {row['model_version']}: load of {row['known']} of {row['intervals']} intervals, MAE {error}"
         )
     print(f"{listed.height} entries" + (f", {table.height} rows: {out}" if out else ""))
 
@@ -171,7 +171,7 @@ def _head(text: str) -> Head:
 
 
 def _each(table: pl.DataFrame) -> pl.DataFrame:
-    """A row an entry, of the table of `pipeline.with_actuals`: how many intervals, of how many the load is known, MAE."""
+    """A row an entry: its first interval, how many it has, of how many the load is known, and the median's MAE (MW)."""
     import polars as pl
 
     error = (pl.col("value") - pl.col("actual")).abs().mean()
@@ -180,6 +180,7 @@ def _each(table: pl.DataFrame) -> pl.DataFrame:
         .group_by("number", maintain_order=True)
         .agg(
             pl.col("kind", "zone", "made_at", "model_version").first(),
+            start=pl.col("valid_time").first(),
             intervals=pl.len(),
             known=pl.col("actual").count(),
             mae_mw=error,

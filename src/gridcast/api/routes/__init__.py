@@ -19,6 +19,8 @@ from gridcast.api.rendering import Again, Kept
 from gridcast.api.state import Current, State
 from gridcast.pipeline.serving import Service
 
+OF_A_ZONE = ("forecast", "explanation", "load", "scores", "drift", "quality")
+"""Names of the operations below ``/v1/zones/{zone}``."""
 PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "The request is refused; `remedy` says what to do.", **PROBLEM},
@@ -49,13 +51,18 @@ class Site:
         return int(self.service.clock.now().timestamp()) // 60
 
 
-def answers(model: type[schemas.Answer], *, example: object, description: str = "") -> dict[int | str, dict[str, Any]]:
-    """What a route answers, for OpenAPI."""
+def answers(
+    model: type[schemas.Answer], *, example: object, description: str = "", zone: str = ""
+) -> dict[int | str, dict[str, Any]]:
+    """What a route answers, for OpenAPI; ``zone`` points to where the answer names one, of which more can be asked."""
     own = {
         "model": model,
         "description": description or (model.__doc__ or "").strip(),
         "content": {"application/json": {"example": example}},
     }
+    if zone:
+        parameters = {"zone": f"$response.body#{zone}"}
+        own["links"] = {name: {"operationId": name, "parameters": parameters} for name in OF_A_ZONE}
     return {200: own, **REFUSALS}
 
 

@@ -34,12 +34,11 @@ def router(site: Site) -> APIRouter:
     @routes.post(
         "/v1/forecast",
         summary="Forecast a delivery day from a load history that you post",
-        responses=answers(schemas.Forecast, example=examples.FORECAST),
+        responses=answers(schemas.Forecast, example=examples.FORECAST, zone="/zone"),
         openapi_extra=_body(schemas.History, example=examples.HISTORY),
     )
-    async def forecast(request: Request) -> Response:
+    async def on_demand(request: Request) -> Response:
         only(request)
-        site.computing.check()
         given = await bodies.document(request)
         state = site.state
 

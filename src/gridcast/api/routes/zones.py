@@ -55,7 +55,9 @@ def router(site: Site) -> APIRouter:
     async def document(request: Request, make: Callable[[], dict[str, Any]], *, key: Hashable) -> Response:
         return await kept(request, lambda: Rendered(compact(make())), key=key)
 
-    @routes.get("", summary="Every zone", responses=answers(schemas.Zones, example=examples.ZONES))
+    @routes.get(
+        "", summary="Every zone", responses=answers(schemas.Zones, example=examples.ZONES, zone="/zones/0/zone")
+    )
     async def zones(request: Request) -> Response:
         only(request)
         return await document(request, service.zones_document, key="zones")
@@ -63,7 +65,7 @@ def router(site: Site) -> APIRouter:
     @routes.get(
         "/{zone}/forecast",
         summary="The newest stored forecast of a delivery day",
-        responses=_downloads(answers(schemas.Forecast, example=examples.FORECAST)),
+        responses=_downloads(answers(schemas.Forecast, example=examples.FORECAST, zone="/zone")),
     )
     async def forecast(
         request: Request,
