@@ -105,8 +105,12 @@ class Service:
         return self.known.get(code) or zone(code, user_file=self._zones_file)
 
     def zones_document(self) -> dict[str, Any]:
-        """Every zone, where it is, and what there is of it: the days of its load, and of its forecasts."""
-        return {"zones": [self._zone_row(each) for each in self.known.values()]}
+        """Every zone, where it is, and what there is of it: the days of its load, and of its forecasts.
+
+        Those with forecasts come first, then those with data.
+        """
+        rows = [self._zone_row(each) for each in self.known.values()]
+        return {"zones": sorted(rows, key=lambda row: (not row["has_forecast"], not row["has_data"]))}
 
     def _zone_row(self, where: BiddingZone) -> dict[str, Any]:
         load, issued = self._load_span(where), spans.forecast(self.store, where.code)
