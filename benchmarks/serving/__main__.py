@@ -41,8 +41,9 @@ STEPS: dict[str, Step] = {
         computed.predict,
     ),
     "overload": (
-        "Overload: the peak of a closed loop, then four times that rate from clients that do not wait for each other. "
-        "They are a program on the same cores, and so take from the server what they cost.",
+        "Overload: the peak of a closed loop; four times its clients, who ask again at once when they are refused; and "
+        "four times its rate from clients that do not wait for each other. They are a program on the same cores, and "
+        "so take from the server what they cost.",
         overload.measure,
     ),
     "start": ("Start and size: medians of five starts on a prepared home.", starting.measure),

@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from gridcast.api import bodies, guard, logs, problems
 from gridcast.api.guard import CONTENT_SECURITY_POLICY, SECURITY_HEADERS, Options, guarded
 from gridcast.api.keys import Keys, Scope, needs
+from gridcast.api.limits import Slots
 
 SECRET, KEY = Keys.create("desk", scopes=[Scope.READ])
 OPTIONS = Options(allowed_hosts=("localhost", "*.example.org", "[::1]"), keys=Keys((KEY,)), open_reads=True)
@@ -235,6 +236,16 @@ def test_what_is_too_much_at_once_is_shed_at_once_and_a_supervisor_still_gets_th
     assert [answer.status_code for answer in found] == [200, 200, 503, 503, 503, 200]
     assert found[2].headers["retry-after"] == "1"
     assert "connection" not in found[2].headers
+
+
+def test_a_path_without_room_is_refused_before_the_app_and_counted_by_its_name():
+    seen = []
+    options = replace(OPTIONS, rooms={"/echo": Slots(0)}, observe=seen.append)
+    found = ask(post("/echo"), get("/hello"), options=options)
+    assert [answer.status_code for answer in found] == [503, 200]
+    assert found[0].headers["retry-after"] == "1"
+    assert "connection" not in found[0].headers
+    assert [each.route for each in seen if each.status == 503] == ["/echo"]
 
 
 def test_places_come_back_after_every_kind_of_end():

@@ -1,4 +1,4 @@
-"""More than it can do: the peak of a closed loop, then four times that rate from people who do not wait for others."""
+"""More than it can do: the peak of a closed loop, four times its clients, and four times its rate in an open loop."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from measuring.figures import Figure, Found, Setting, p99
 from gridcast.pipeline.operations import NEEDED
 
 TIMES = 4
-CROWD = 200
 _CALM = {200, 503}
 
 
 def measure(setting: Setting) -> Found:
-    """Posted histories, classic windows, and a crowd that reads."""
+    """Stored forecasts, posted histories and classic windows."""
     wrk.require()
     figures: list[Figure] = []
     facts: dict[str, Any] = {}
@@ -25,23 +24,27 @@ def measure(setting: Setting) -> Found:
     with servers.gridcast(setting.home) as ours:
         history = json.dumps(bodies.history(ours.get, days=NEEDED.days)).encode()
         window = json.dumps(bodies.window(ours.get)).encode()
-        crowd = wrk.load(ours.address + servers.FORECAST, clients=CROWD, seconds=seconds)
-        for path, clients, body in ((ON_DEMAND, 8, history), (PREDICT, 50, window)):
-            calm = wrk.load(ours.address + path, clients=clients, seconds=seconds, body=body)
+        for path, clients, body in ((servers.FORECAST, 50, None), (ON_DEMAND, 8, history), (PREDICT, 50, window)):
+            calm, crowd = (
+                wrk.load(ours.address + path, clients=count, seconds=seconds, body=body)
+                for count in (clients, TIMES * clients)
+            )
+            figures += [
+                Figure(f"`{path}`, peak, {clients} clients", calm.rate, "good answers/s"),
+                Figure(f"`{path}`, {TIMES * clients} clients, over the peak", crowd.rate / calm.rate, least=0.7),
+                Figure(f"`{path}`, {TIMES * clients} clients, p99", crowd.p99_ms, "ms"),
+                Figure(f"`{path}`, {TIMES * clients} clients, without an answer", crowd.broken, most=0),
+            ]
+            facts[path] = {"peak": wrk.Rounds([calm]).facts, "crowd": wrk.Rounds([crowd]).facts}
+            if body is None:
+                continue
             met = arriving.offer(ours.address, path=path, rate=TIMES * calm.rate, seconds=seconds, body=body)
             figures += _figures(path, calm=calm, met=met)
-            facts[path] = {
-                "peak": calm.rate,
+            facts[path] |= {
                 "offered": met.offered,
                 "took_seconds": met.took,
                 "statuses": {str(status): count for status, count in sorted(met.statuses.items())},
             }
-    facts["crowd"] = wrk.Rounds([crowd]).facts
-    figures += [
-        Figure(f"stored forecast, {CROWD} clients", crowd.rate, "requests/s"),
-        Figure(f"stored forecast, {CROWD} clients, p99", crowd.p99_ms, "ms"),
-        Figure(f"stored forecast, {CROWD} clients, errors", crowd.errors, most=0),
-    ]
     return Found(figures, facts)
 
 
@@ -49,8 +52,7 @@ def _figures(path: str, *, calm: wrk.Load, met: arriving.Answers) -> list[Figure
     strange = sum(count for status, count in met.statuses.items() if status not in _CALM)
     seen = ", ".join(f"{status or 'none'} {count:,} times" for status, count in sorted(met.statuses.items()))
     return [
-        Figure(f"`{path}`, peak", calm.rate, "good answers/s"),
-        Figure(f"`{path}`, offered", met.offered / met.took, "requests/s"),
+        Figure(f"`{path}`, offered in an open loop", met.offered / met.took, "requests/s"),
         Figure(f"`{path}`, good answers meanwhile", met.goodput, "good answers/s"),
         Figure(f"`{path}`, over its peak", met.goodput / calm.rate, least=0.7),
         Figure(f"`{path}`, p99 of good answers", p99(met.milliseconds), "ms"),

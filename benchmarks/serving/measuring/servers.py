@@ -84,7 +84,8 @@ def peer(app: str, *, threads: int | None = 1) -> Iterator[Server]:
 
 @contextmanager
 def _running(command: list[str], *, ready: str, changes: dict[str, str | None]) -> Iterator[Server]:
-    wanted = os.environ | dict.fromkeys(_THREADS, "1") | changes
+    # Whoever serves lets Python keep its byte code.
+    wanted = os.environ | dict.fromkeys(_THREADS, "1") | {"PYTHONDONTWRITEBYTECODE": None} | changes
     environment = {name: value for name, value in wanted.items() if value is not None}
     port = _free_port()
     began = time.perf_counter()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WATCHED_EVERY = 1.0
 """Seconds between two looks at the store and the registry: so old may an answer to a read be."""
 
-FORECASTS, FORECASTS_WAITING = 1, 15
+FORECASTS, FORECASTS_WAITING = 1, 31
 """Forecasts on demand at once, and that wait for their turn, in each worker: one keeps a core busy by itself."""
 PREDICTIONS = 512
 """Classic windows at once in each worker: each is quick, and waits for the forecast log together with others."""
