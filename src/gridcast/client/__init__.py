@@ -114,7 +114,7 @@ class Client:
             tso: the operator's forecast, likewise.
             temperature: degrees Celsius, likewise.
             delivery_day: tomorrow by default, seen from the issue time.
-            issue_time: the end of the load by default.
+            issue_time: when the history was known; now by default, and for a past day the zone's usual issue time.
 
         Raises:
             DataError: the history will not do; the subclass and its facts say why.
