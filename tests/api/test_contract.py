@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="the extra `api` is absent")
 pytest.importorskip("onnxruntime", reason="the extra `api` is absent")
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-MOST = 1000 if LONG else 100
+MOST = 1250 if LONG else 100
 """Cases an operation and way of making them."""
 SEMANTIC = ("2xx", "404", "422", "503")
 """What a request may be answered that keeps the schema: an unknown zone, a history that will not do, stale data."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import signal
+import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 import small_home
@@ -39,6 +44,59 @@ def test_two_workers_count_together(folder):
             assert ask(address, "/health")[0] == 200
         _, page = ask(address, "/metrics")
     assert 'gridcast_requests_total{method="GET",route="/health",status="200"} 20.0' in page.decode()
+
+
+class Askers:
+    """Clients that post one window after another, each its own, until nobody answers."""
+
+    def __init__(self, address, *, who, window):
+        self.acknowledged = []
+        self.refused = []
+        self._url = f"{address}/predict"
+        self._threads = [threading.Thread(target=self._ask, args=(who * 10 + n, window)) for n in range(4)]
+        for thread in self._threads:
+            thread.start()
+
+    def end(self):
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, who, window):
+        with httpx.Client(timeout=20) as client:
+            for turn in range(100_000):
+                rows = [[round(row[0] + who / 100 + turn / 1e5, 5), *row[1:]] for row in window]
+                body = json.dumps({"features": rows}).encode()
+                try:
+                    answer = client.post(self._url, content=body, headers={"content-type": "application/json"})
+                except httpx.TransportError:
+                    return
+                (self.acknowledged if answer.status_code == 200 else self.refused).append((body, answer.content))
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
+def test_a_kill_under_load_loses_no_acknowledged_entry(folder, kills, record_property):
+    from gridcast.models.classic_onnx import Classic
+    from gridcast.store.database import Store
+    from gridcast.store.journal import Journal
+
+    chance, window, acknowledged = random.Random(kills), Classic.load().example.tolist(), []
+    for who in range(kills):
+        with served(folder, "--workers", "2", "--rate", "0") as (address, process):
+            askers = Askers(address, who=who, window=window)
+            time.sleep(0.3 + chance.random() / 2)
+            os.killpg(process.pid, signal.SIGKILL)
+            askers.end()
+        assert askers.refused == []
+        acknowledged.append(askers.acknowledged)
+    with Store(f"sqlite:///{folder / 'gridcast.db'}") as store:
+        journal = Journal(store)
+        there = {(each.request, each.answer) for each in journal.entries(kind="classic")}
+        wrong = [*journal.verify(), *store.check()]
+    lost = sum(each not in there for of_one in acknowledged for each in of_one)
+    for name, value in {"kills": kills, "acknowledged": sum(map(len, acknowledged)), "lost": lost}.items():
+        record_property(name, value)
+    assert (lost, wrong) == (0, [])
+    assert all(acknowledged)
 
 
 def test_where_keys_are_required_one_that_was_made_here_opens_the_door(folder, gridcast, tmp_path):
