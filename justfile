@@ -50,13 +50,21 @@ bench:
     {{python}} benchmarks/accuracy --out docs/benchmarks
     {{python}} benchmarks/serving --out docs/benchmarks/serving.md
 
+drills := "tests/api tests/cli/test_serve.py tests/pipeline/test_replaying.py tests/store/test_journal_writers.py"
+
+# what tries to break the service: schemathesis, hostile numbers, trickling clients, stops, kills, swaps, replays
+drills:
+    PYTEST_ADDOPTS="-n 2 --dist worksteal" {{python}} benchmarks/reliability.py --out docs/benchmarks/drills.md {{drills}}
+
 # the README's picture
 picture:
     {{python}} benchmarks/picture.py docs/fan.png
 
 # every lane that takes minutes; commits what the benchmarks measured, with the commit they measured
 long:
-    PYTEST_ADDOPTS="-n 2 --dist worksteal" {{python}} benchmarks/reliability.py --out docs/benchmarks/reliability.md
+    PYTEST_ADDOPTS="-n 2 --dist worksteal --ignore={{replace(drills, ' ', ' --ignore=')}}" \
+        {{python}} benchmarks/reliability.py --out docs/benchmarks/reliability.md
+    just drills
     just bench
     git add docs/benchmarks docs/faults.md
     git diff --cached --quiet docs || git commit -q -m "Benchmarks measured at $(git rev-parse --short HEAD)" docs
