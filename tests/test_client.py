@@ -104,6 +104,20 @@ def test_history_that_cannot_be_sent_is_not_sent(frame, error):
     assert service.asked == []
 
 
+@pytest.mark.parametrize("window", [[[float("nan")] * 12] * 96, [["x"] * 12] * 96, "x", [[None]]])
+def test_a_window_of_no_numbers_is_not_sent(window):
+    service = Scripted(FORECAST)
+    with pytest.raises(errors.ImplausibleValue):
+        service.client().predict(window)
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(("url", "key"), [("http://[::1", None), ("http://localhost", "kлюч"), ("http://x", "a\nb")])
+def test_an_address_or_key_that_cannot_be_is_told_at_once(url, key):
+    with pytest.raises(errors.ConfigError):
+        Client(url, key=key)
+
+
 def test_the_other_answers_are_typed():
     score = {"n": 24, "mae_mw": 30.5, "mape_pct": 1.5, "naive_mae_mw": None, "tso_mae_mw": None, "coverage_80_pct": 80}
     scores = Scripted({"zone": "DK_1", "days": [{"delivery_day": "2026-11-22"} | score], "mean": score}).client()
@@ -125,6 +139,7 @@ def test_the_other_answers_are_typed():
 
     zone = {"zone": "DK_1", "name": "West", "country": "DK", "market_tz": "CET", "local_tz": "CET", "latitude": 56.0}
     zone |= {"longitude": 9.0, "has_data": True, "has_forecast": False, "first_day": "2023-01-01", "last_day": None}
+    zone |= {"first_forecast_day": None, "last_forecast_day": "2026-11-24", "synthetic": True}
     listed = Scripted({"zones": [zone | {"told_by_a_newer_server": 1}]}).client().zones()
     assert (listed[0].zone, listed[0].first_day, listed[0].last_day) == ("DK_1", date(2023, 1, 1), None)
 

@@ -51,6 +51,15 @@ def append(home, *entries):
             Journal(store).append(each)
 
 
+def test_a_stored_forecast_that_was_changed_or_taken_is_found(home, journal):
+    edit(home, "UPDATE forecast SET value = value * 2 WHERE valid_time = (SELECT min(valid_time) FROM forecast)")
+    found = journal("verify")
+    assert found.code == 1
+    assert "is not the one of entry 1" in found.out
+    edit(home, "DELETE FROM forecast")
+    assert journal("verify").out.count("is not the one of entry") == ENTRIES
+
+
 def window(version="conv1d_classic-00000000"):
     """An entry of the classic network."""
     return Entry("classic", small_home.NOW, "", version, canonical({"features": [[1.0]]}), b"{}")

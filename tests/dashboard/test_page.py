@@ -12,6 +12,16 @@ from dashboards import NOW, TO, rows, settle, text, until
 ZONE = "DK_1"
 
 
+DARK = """() => {
+  const canvas = document.querySelector('#fan canvas');
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width * 0.4, canvas.height);
+  let dark = 0;
+  for (let at = 0; at < data.length; at += 4) dark += data.slice(at, at + 4).join() === '27,39,51,255';
+  return dark;
+}"""
+"""How much of the fan's picture, left of its peak, has the colour of what was measured."""
+
+
 def number(cell):
     return float(cell.replace(",", "").replace("\N{MINUS SIGN}", "-"))
 
@@ -84,7 +94,7 @@ def test_the_day_before_shows_its_forecast_what_was_measured_and_the_operators_l
     said = text(shown, "#checked-words")
     assert f"Off by {grouped(score['mae_mw'])} MW on average" in said
     assert f"by {grouped(score['tso_mae_mw'])} MW and a repeat of the week before" in said
-    load = site.get(f"v1/zones/{ZONE}/load?start=2026-11-21T23:00Z&end=2026-11-22T23:00Z")["intervals"]
+    load = site.get(f"v1/zones/{ZONE}/load?start=2026-11-21T23:00:00Z&end=2026-11-22T23:00:00Z")["intervals"]
     seen = [[number(cell) for cell in row[4:]] for row in rows(shown, "checked")]
     assert seen == [pytest.approx([each["load"], each["tso"]], abs=0.51) for each in load]
 
@@ -139,6 +149,37 @@ def test_the_model_card_names_version_inputs_and_hash(site, shown):
     assert all(words in said for words in (card["version"], card["manifest_sha256"], card["model"], "load, calendar"))
 
 
+@pytest.mark.parametrize(
+    ("bases", "inputs"),
+    [
+        ({"weather_basis": "none", "tso_basis": "none"}, "load, calendar"),
+        ({"weather_basis": "forecast", "tso_basis": "none"}, "load, calendar, weather"),
+        ({"weather_basis": "none", "tso_basis": "reported"}, "load, calendar, operator's forecast"),
+    ],
+)
+def test_the_model_card_names_only_inputs_that_were_used(site, blank, bases, inputs):
+    card = site.get(f"v1/models/champion?zone={ZONE}") | {"inputs": ["load", "calendar", "weather", "tso"]} | bases
+    page = blank()
+    page.route("**/champion*", lambda route: route.fulfill(json=card))
+    page.goto("")
+    settle(page)
+    assert text(page, "#model-card dl div:nth-child(4)") == f"Inputs {inputs}"
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+@pytest.mark.parametrize("values", [0, 1])
+def test_measured_load_is_named_only_where_it_is_seen_and_one_value_is_a_dot(site, blank, size, values):
+    load = site.get(f"v1/zones/{ZONE}/load?start=2026-11-22T23:00:00Z&end=2026-11-24T23:00:00Z")
+    last = next(each for each in load["intervals"] if each["valid_time"].startswith("2026-11-23T13"))
+    load["intervals"] = [{**last, "load": 2500.0}][:values]
+    page = blank(size=size, color_scheme="light")
+    page.route("**/load*", lambda route: route.fulfill(json=load))
+    page.goto("")
+    settle(page)
+    assert ("measured" in text(page, "#fan .legend")) == bool(values)
+    assert (page.evaluate(DARK) > 8) == bool(values)
+
+
 def test_the_forecast_downloads_as_csv_json_and_parquet(shown):
     heads = {"CSV": b"zone,", "JSON": b"{", "Parquet": b"PAR1"}
     for name, head in heads.items():
@@ -146,8 +187,7 @@ def test_the_forecast_downloads_as_csv_json_and_parquet(shown):
             shown.get_by_role("link", name=name, exact=True).click()
         path = coming.value.path()
         assert path.read_bytes().startswith(head)
-        assert coming.value.suggested_filename.endswith(f".{name.lower()}")
-        assert "2026-11-24" in coming.value.suggested_filename
+        assert coming.value.suggested_filename == f"gridcast_{ZONE}_2026-11-24.{name.lower()}"
 
 
 def test_a_zone_is_chosen_by_list_or_map_and_the_address_remembers_it(visit):
@@ -164,17 +204,23 @@ def test_a_zone_is_chosen_by_list_or_map_and_the_address_remembers_it(visit):
     until(page, "document.querySelector('#headline').textContent.startsWith('Eastern Denmark')")
 
 
-def test_a_zone_without_data_shows_the_problem_with_its_remedy_and_nothing_else(visit):
+def test_a_zone_without_data_says_so_with_its_remedy_asks_for_nothing_and_shows_nothing_else(site, visit):
     page = visit("?zone=FR")
-    panel = page.locator("#fan [role=alert]")
-    assert "What to do: gridcast issue --zone FR" in panel.inner_text()
+    said = text(page, "#fan [role=alert]")
+    assert "There is no forecast of France here." in said
+    assert "have one made on the server: gridcast issue --zone FR" in said
+    assert text(page, "#fan code") == "gridcast issue --zone FR"
+    assert page.locator("#status").inner_text() == "France: no forecast to show."
+    assert [url for url in page.seen.asked if "/v1/" in url] == [f"{site.url}v1/zones"]
+    assert page.seen.complaints == []
+    assert page.locator("#zone option:checked").evaluate("(each) => each.parentNode.label") == "No forecast here"
     assert page.locator(".part:visible").count() == 1
     assert page.locator(".headfacts").count() == 0
 
 
 def test_a_zone_with_load_but_no_forecast_still_shows_its_data(visit):
     page = visit("?zone=DK_2")
-    assert "No forecast of DK_2 is stored." in text(page, "#fan")
+    assert "There is no forecast of Eastern Denmark here." in text(page, "#fan")
     assert page.locator("#data .strip .cell").count() == 28
     assert "DK_2 has no trained model" in text(page, "#model")
     assert page.locator("#record").is_hidden()
@@ -304,6 +350,13 @@ def test_quarter_hours_are_shown_as_such_and_a_degraded_forecast_is_marked(blank
     assert rows(page, "forecast")[1][0] == f"00:15{TO}00:30"
     assert text(page, "#facts .degraded") == f"Degraded forecast: {why}."
     assert text(page, "#facts dl div:nth-child(2)") == f"Peak hour 22:45{TO}23:00 where the median is highest"
+
+
+@pytest.mark.parametrize(("day", "waits"), [("2026-11-23T23:00Z", False), ("2026-11-24T23:00Z", True)])
+def test_a_demo_without_tomorrows_weather_says_when_it_comes(blank, day, waits):
+    page = given(blank(), forecast(start=day, steps=24, degraded="weather is missing"))
+    hope = "; the demo's weather of tomorrow is public from 07:00 UTC, and the forecast is made anew then" * waits
+    assert text(page, "#facts .degraded") == f"Degraded forecast: weather is missing{hope}."
 
 
 def test_words_of_the_server_stay_words(blank):

@@ -11,7 +11,7 @@ import small_home
 from gridcast.market.days import Task
 from gridcast.market.zones import zone
 from gridcast.pipeline import canary
-from gridcast.pipeline.champions import Champion, reigning
+from gridcast.pipeline.champions import Champion
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,6 @@ def test_the_canary_is_at_the_level_that_it_is_given(champion):
     )
     assert low < usual < high
     assert usual == pytest.approx(champion.level, rel=0.1)
-
-
-def test_only_zones_with_a_champion_reign():
-    service = small_home.service(small_home.home())
-    assert list(reigning(service.registry, service.known)) == ["DK_1"]
 
 
 def test_a_card_says_what_the_manifest_says(champion):

@@ -184,11 +184,11 @@ def test_zones_say_what_there_is_of_them(service):
 
 
 def test_a_forecast_on_demand_is_in_the_log_with_what_it_takes_to_make_it_again(own):
-    from gridcast.pipeline.champions import Champion, reigning
+    from gridcast.pipeline.champions import Champion
     from gridcast.pipeline.posted import Posted
     from gridcast.pipeline.replaying import Outcome, Replays
 
-    champion = Champion.load(own.registry, reigning(own.registry, own.known)["DK_1"], zone=DK_1)
+    champion = Champion.load(own.registry, own.registry.champion("DK_1", Task.DAY_AHEAD), zone=DK_1)
     made = own.on_demand(Posted(DK_1, tuple(small_home.history(own))), champion=champion)
     own.journal.append(made)
 

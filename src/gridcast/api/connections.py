@@ -134,6 +134,11 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         super().on_message_begin()
         self._in_head = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what stands behind the body is none, whatever it is called (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A request's head is whole."""
         self._head_since, self._head_bytes, self._in_head = None, 0, False

@@ -163,6 +163,8 @@ class _Guard:
     async def _within_time(self, exchange: _Exchange) -> None:
         try:
             async with asyncio.timeout(self._options.answer_seconds) as deadline:
+                if exchange.scope["method"] == "HEAD":  # the server leaves out the body itself
+                    exchange.scope = {**exchange.scope, "method": "GET"}
                 await self._app(exchange.scope, exchange.receive, exchange.pass_on)
         except TimeoutError:
             if not deadline.expired():
@@ -265,6 +267,13 @@ class _Exchange:
         """Whether a body is announced; raises a `Problem`: 413 for one that is too long, 400 for no length."""
         for name, value in self.headers:
             if name == b"transfer-encoding":
+                if value.strip().lower() != b"chunked":
+                    raise Problem(
+                        "the transfer encoding is another than chunked",
+                        remedy="send the body as it is",
+                        status=400,
+                        title="Bad request",
+                    )
                 self._body_due = True
             elif name == b"content-length":
                 if not value.isdigit():

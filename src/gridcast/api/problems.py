@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from gridcast import errors
+from gridcast.api import logs
 from gridcast.errors import GridcastError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _LONGEST_TEXT = 500
 _MOST_ITEMS = 20
 _DEEPEST = 4
 _OURS = frozenset({"type", "title", "status", "detail", "remedy", "request_id"})
-_INNER = frozenset({"path", "file", "url", "where", "sha256"})
+INNER = frozenset({"path", "file", "url", "where", "sha256"})
 """Facts that name places of the server's own."""
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -130,11 +131,12 @@ def of(error: GridcastError, *, method: str = "POST") -> Response:
     if isinstance(error, Problem):
         return error.answer()
     title = _words(type(error).__name__)
-    facts = {name: value for name, value in error.facts.items() if name not in _INNER}
+    facts = {name: value for name, value in error.facts.items() if name not in INNER}
     status = _status(error, reading=method in ("GET", "HEAD"))
     if status == 500:
         return unexpected()
     if status == 503:
+        logs.LOGGER.error({"event": "unable", "request_id": request_id.get(), "why": str(error)[:_LONGEST_TEXT]})
         return problem(
             503,
             title=title,

@@ -56,7 +56,9 @@ class Rendered:
     def answer(self, request: Request) -> Response:
         """The answer to a request; 304 where the client says that it has it."""
         known = request.headers.get("if-none-match")
-        if known is not None and (known.strip() == "*" or self.etag in [each.strip() for each in known.split(",")]):
+        if known is not None and (
+            known.strip() == "*" or self.etag in [each.strip().removeprefix("W/") for each in known.split(",")]
+        ):
             response = Response(status_code=304)
             response.raw_headers = [
                 pair for pair in self.headers if pair[0] not in (b"content-type", b"content-length")
@@ -163,9 +165,17 @@ class Again:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": found.rendered.body})
 
-    def keep(self, request: Request, rendered: Rendered, *, tell: Callable[[], None] | None = None) -> None:
-        """Give this again to whoever sends the same; ``tell`` is called each time."""
+    def moment(self) -> Hashable:
+        """What time it is, to be asked before an answer is made."""
+        return self._moment()
+
+    def keep(
+        self, request: Request, rendered: Rendered, *, moment: Hashable, tell: Callable[[], None] | None = None
+    ) -> None:
+        """Give this, made at a moment, again to whoever sends the same; ``tell`` is called each time."""
         now = self._moment()
+        if now != moment:
+            return
         if now != self._since or len(self._given) >= _MOST_GIVEN or self._size > self._most_bytes:
             self._since, self._size = now, 0
             self._given.clear()

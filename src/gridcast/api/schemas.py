@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
-MOST_INTERVALS = 8_000
-"""Twelve weeks of quarter hours: more than any model looks at."""
+MOST_INTERVALS = 24_000
+"""Twelve weeks of five minutes: more than any model looks at."""
 
 Instant = Annotated[
     str,

@@ -12,12 +12,16 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import reduce
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from gridcast.errors import GridcastError
-from gridcast.market.zones import BiddingZone
-from gridcast.pipeline.champions import Champion, reigning
+from gridcast.api.logs import place
+from gridcast.api.problems import INNER
+from gridcast.errors import ArtifactMismatch, GridcastError
+from gridcast.market.days import Task
+from gridcast.pipeline.champions import Champion
 from gridcast.pipeline.serving import Freshness, Service
 
 if TYPE_CHECKING:
@@ -49,9 +53,22 @@ class State:
     classic: Classic | None = None
     faults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def require_sound(self, zone: str) -> None:
+        """Refuse to compute for a zone whose champion cannot be loaded.
+
+        Raises:
+            ArtifactMismatch: the registry names one, and it is not the one that was registered.
+        """
+        if self._lacks(f"champion {zone}") and f"champion {zone}" in self.faults:
+            raise ArtifactMismatch(
+                self.faults[f"champion {zone}"], remedy=f"promote a sound one: gridcast train --zone {zone}", path=""
+            )
+
     def readiness(self, *, now: datetime) -> dict[str, Any]:
         """Whether the service may be asked for forecasts, and every check that says so."""
-        checks = [_check("champions", "there is no trained model: gridcast train" if not self.champions else "")]
+        none = not self.champions and not any(what.startswith("champion ") for what in self.faults)
+        checks = [_check("champions", "there is no trained model: gridcast train" if none else "")]
+        checks += [_check(what, why) for what, why in self.faults.items() if self._lacks(what)]
         checks += [_check(f"canary {code}", each.fault) for code, each in self.champions.items()]
         checks += [_check(f"data {code}", _stale(self.freshness.get(code), now=now)) for code in self.champions]
         if self.classic is not None or "classic" in self.faults:
@@ -66,12 +83,24 @@ class State:
             "canary": "matches" if self.champions and not faulty else (faulty or ["no model"])[0],
             "data_age_hours": round(max(ages), 2) if ages else None,
             "checks": checks,
-            "notices": [f"{what}: {why}" for what, why in self.faults.items() if what not in ("classic", "store")],
+            "notices": [f"{what}: {why}" for what, why in self.faults.items() if what.startswith("champion ")],
         }
+
+    def _lacks(self, what: str) -> bool:
+        """Whether a fault leaves a zone without the champion that it has in the registry."""
+        return what.startswith("champion ") and what.removeprefix("champion ") not in self.champions
 
 
 def _check(name: str, fault: str) -> dict[str, Any]:
     return {"check": name, "ok": not fault, "detail": fault or "as it should be"}
+
+
+def _why(error: GridcastError | OSError) -> str:
+    """What is wrong, without the places of the server's own: everybody may read it."""
+    if isinstance(error, OSError):
+        return f"a file cannot be read ({error.strerror or type(error).__name__})"
+    places = [str(value) for name, value in error.facts.items() if name in INNER and value]
+    return reduce(lambda text, inner: text.replace(inner, Path(inner).name), places, error.what)
 
 
 def _stale(found: Freshness | None, *, now: datetime) -> str:
@@ -104,8 +133,8 @@ class Current:
             before = self.state
             try:
                 after = self._looked(before)
-            except GridcastError as error:
-                faults = {**before.faults, "store": error.what}
+            except (GridcastError, OSError) as error:
+                faults = {**before.faults, "store": _why(error)}
                 after = before if faults == before.faults else replace(before, faults=MappingProxyType(faults))
             self.state = after
             return after
@@ -115,20 +144,14 @@ class Current:
         write = service.store.last_write()
         faults = {what: why for what, why in before.faults.items() if what == "classic"}
         champions: dict[str, Champion] = {}
-        for code, version in reigning(service.registry, service.known).items():
-            old = before.champions.get(code)
-            if old is not None and old.version == version:
-                champions[code] = old
-                continue
-            try:
-                champions[code] = Champion.load(service.registry, version, zone=service.known[code])
-                _LOGGER.info({"event": "champion", "zone": code, "version": version.id})
-            except GridcastError as error:
-                faults[f"champion {code} {version.id}"] = error.what
-                if before.faults.get(f"champion {code} {version.id}") != error.what:
-                    _LOGGER.error({"event": "champion refused", "zone": code, "version": version.id})
-                if old is not None:
-                    champions[code] = old
+        for code in service.known:
+            found, why = self._champion(code, old=before.champions.get(code))
+            if found is not None:
+                champions[code] = found
+            if why:
+                faults[f"champion {code}"] = why
+                if before.faults.get(f"champion {code}") != why:
+                    _LOGGER.error({"event": "champion refused", "zone": code, "why": why})
         same_models = champions == before.champions
         if same_models and write == before.write and faults == before.faults:
             return before
@@ -144,15 +167,29 @@ class Current:
             faults=MappingProxyType(faults),
         )
 
+    def _champion(self, code: str, *, old: Champion | None) -> tuple[Champion | None, str]:
+        """Who reigns over a zone from now on, and why it is not the one that the registry names, if it is not."""
+        service, version = self._service, None
+        try:
+            version = service.registry.champion(code, Task.DAY_AHEAD)
+            if version is None or (old is not None and old.version == version):
+                return (old if version else None), ""
+            found = Champion.load(service.registry, version, zone=service.known[code])
+        except (GridcastError, OSError) as error:
+            return old, f"{version.id}: {_why(error)}" if version else _why(error)
+        if found.fault and old is not None and not old.fault:
+            return old, f"{version.id}: {found.fault}"
+        _LOGGER.info({"event": "champion", "zone": code, "version": version.id})
+        return found, ""
+
     async def watch(self, *, every: float) -> None:
         """Refresh for ever, beside the event loop."""
         while True:
             await asyncio.sleep(every)
-            await asyncio.to_thread(self.refresh)
-
-    def zone(self, code: str) -> BiddingZone:
-        """The zone of that code; see `Service.zone`."""
-        return self._service.zone(code)
+            try:
+                await asyncio.to_thread(self.refresh)
+            except Exception as error:  # whatever it was, the next look may find it mended
+                _LOGGER.error({"event": "look failed", "error": place(error)})
 
 
 def _classic() -> tuple[Classic | None, dict[str, str]]:

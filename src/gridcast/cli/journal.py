@@ -50,7 +50,11 @@ def verify(
     ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Check that every entry is as it was written, and that none is missing; exit 1 with a line for each fault."""
+    """Check that every entry is as it was written, that none is missing, and that the store has the same forecasts.
+
+    Exit 1 with a line for each fault.
+    """
+    from gridcast import pipeline
     from gridcast.cli import show
     from gridcast.store.journal import Journal
 
@@ -60,7 +64,7 @@ def verify(
         journal = Journal(store)
         with contextlib.suppress(StoreError):  # which is a fault of the journal, too
             count = journal.head().count
-        faults = journal.verify(noted=known)
+        faults = journal.verify(noted=known) or list(pipeline.strayed(store))
     if as_json:
         show.document({"whole": not faults, "count": count, "faults": faults})
     else:

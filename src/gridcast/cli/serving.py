@@ -53,8 +53,8 @@ def serve(
 ) -> None:
     """Serve forecasts and the dashboard over HTTP, until Ctrl-C or SIGTERM.
 
-    Everybody on this machine may read and compute; other addresses than loopback need keys. OpenTelemetry's variables,
-    such as OTEL_EXPORTER_OTLP_ENDPOINT, turn traces on.
+    On loopback, and in the demo, everybody may read and compute; elsewhere clients need a key. OpenTelemetry's
+    variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, turn traces on.
     """
     # A worker is one core's work; who wants more threads sets these before.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
@@ -106,11 +106,13 @@ def key(
             f"there is no scope {', '.join(strange) or 'named'}", remedy=f"choose some of {', '.join(Scope)}"
         )
     secret, made = Keys.create(name, scopes=[Scope(each) for each in wanted])
-    text = keys_file.read_text(encoding="utf-8") if keys_file.exists() else ""
+    known = keys_file.read_bytes() if keys_file.exists() else b""
+    text = known.decode("utf-8", errors="replace")  # what is no text is no line of keys either, and is refused as such
     text += "\n" * (text != "" and not text.endswith("\n")) + made.line + "\n"
     Keys.parse(text, where=str(keys_file))
     keys_file.touch(mode=0o600)
-    keys_file.write_text(text, encoding="utf-8", newline="\n")
+    with keys_file.open("ab") as file:
+        file.write(text.encode()[len(known) :])
     print(secret)
     print(f"gridcast: the key of {name} is shown this once; {keys_file} has its hash", file=sys.stderr)
 
@@ -151,11 +153,11 @@ def _serve_demo(rules: Options, *, host: str, port: int, workers: int, trusted_p
     import time
 
     from gridcast import settings
+    from gridcast.cli import preparing
 
     home = settings.load().home / DEMO
     done = home / PREPARED
     if not done.exists() or time.time() - done.stat().st_mtime > PREPARED_SECONDS:
-        from gridcast.cli import preparing
         from gridcast.pipeline.clock import SystemClock
 
         if not done.exists():
@@ -166,8 +168,8 @@ def _serve_demo(rules: Options, *, host: str, port: int, workers: int, trusted_p
     threading.Thread(target=_keep, args=(home,), daemon=True).start()
     _run(
         rules,
-        database_url=f"sqlite:///{home / 'gridcast.db'}",
-        models=home / "models",
+        database_url=preparing.database_url(home),
+        models=preparing.models(home),
         zones_file=None,
         host=host,
         port=port,

@@ -14,6 +14,7 @@ Values are in MW, instants in UTC; an interval is named by its start.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -60,13 +61,18 @@ class Client:
             raise ConfigError(
                 "the service's address must be http(s)://HOST[:PORT], without a password", remedy="pass a key as key="
             )
+        if key is not None and not re.fullmatch(r"[!-~]+", key):
+            raise ConfigError("an API key has letters, digits and underscores only", remedy="pass it as it was printed")
         self._url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self._url,
-            headers={"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
-            timeout=timeout,
-            transport=transport,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self._url,
+                headers={"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {}),
+                timeout=timeout,
+                transport=transport,
+            )
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"the service's address is none ({error})", remedy="write http://HOST:PORT") from None
 
     def __repr__(self) -> str:
         return f"Client({self._url!r})"
@@ -131,8 +137,23 @@ class Client:
         return self._post("/v1/forecast", content, read=answers.forecast)
 
     def predict(self, features: Sequence[Sequence[float]]) -> Prediction:
-        """The 24 hours after a classic window of 96 rows, an hour each, of 12 unscaled values."""
-        content = {"features": [[float(value) for value in row] for row in features]}
+        """The 24 hours after a classic window of 96 rows, an hour each, of 12 unscaled values.
+
+        Raises:
+            ImplausibleValue: a value is no finite number.
+        """
+        try:
+            content = {"features": [[float(value) for value in row] for row in features]}
+            finite = all(math.isfinite(value) for row in content["features"] for value in row)
+        except (TypeError, ValueError):
+            finite = False
+        if not finite:
+            raise errors.ImplausibleValue(
+                "the window has values that are no finite numbers",
+                remedy="give 96 rows of 12 numbers",
+                where="features",
+                rows=[],
+            )
         return self._post(
             "/predict",
             content,

@@ -16,7 +16,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Zone:
-    """A bidding zone, and the days (market-local) that there are of its load; None without any."""
+    """A bidding zone, and the days (market-local) that there are of its load and its forecasts; None without any."""
 
     zone: str
     name: str
@@ -29,6 +29,9 @@ class Zone:
     has_forecast: bool
     first_day: date | None
     last_day: date | None
+    first_forecast_day: date | None
+    last_forecast_day: date | None
+    synthetic: bool
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Readiness:
 def zone(row: Mapping[str, Any]) -> Zone:
     """A row of the zones."""
     content = {name: row[name] for name in Zone.__dataclass_fields__}
-    for name in ("first_day", "last_day"):
+    for name in ("first_day", "last_day", "first_forecast_day", "last_forecast_day"):
         content[name] = row[name] and date.fromisoformat(row[name])
     return Zone(**content)
 

@@ -28,7 +28,7 @@ from gridcast.pipeline.operations import (
 )
 from gridcast.pipeline.providers import LIVE, provider, providers, source_order
 from gridcast.pipeline.reading import fetch, read_file, read_store
-from gridcast.pipeline.replaying import Outcome, Replayed, Replays, with_actuals
+from gridcast.pipeline.replaying import Outcome, Replayed, Replays, strayed, with_actuals
 from gridcast.pipeline.reporting import data_report, edges
 from gridcast.pipeline.retaining import Left, retain
 from gridcast.pipeline.snapshots import Statement, read_snapshot, read_statement, write_snapshot
@@ -79,6 +79,7 @@ __all__ = [
     "replay",
     "retain",
     "source_order",
+    "strayed",
     "train",
     "train_and_register",
     "train_on",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gridcast.contracts import INPUTS
-from gridcast.market.days import Task
 from gridcast.market.zones import BiddingZone
 from gridcast.pipeline import canary
 from gridcast.pipeline.documents import iso, stamp
@@ -66,13 +64,3 @@ class Champion:
             "gridcast": manifest.gridcast,
             "canary": self.fault or "matches",
         }
-
-
-def reigning(registry: Registry, zones: Mapping[str, BiddingZone]) -> dict[str, Version]:
-    """The version that forecasts the delivery day of each of these zones, where there is one.
-
-    Raises:
-        RegistryError: a ``champion.json`` is damaged.
-    """
-    found = {code: registry.champion(code, Task.DAY_AHEAD) for code in zones}
-    return {code: version for code, version in found.items() if version is not None}

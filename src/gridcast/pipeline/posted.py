@@ -300,11 +300,11 @@ def _series(cells: Cells, where: str) -> pl.DataFrame:
 
 
 def _resolution(rows: pl.DataFrame, where: str) -> timedelta:
-    """The step that most neighbours are apart, which must be one of `RESOLUTIONS` and fit every stamp."""
+    """The smallest step between neighbours, an hour where that is none of `RESOLUTIONS`; every stamp must fit it."""
     if rows.height < 2:
         raise TooLittleHistory(
             f"{where}: {rows.height} intervals show no resolution",
-            remedy=f"post {DAYS_NEEDED} days",
+            remedy=f"post {DAYS_NEEDED} days" if where == "load" else "post two at least, or leave it out",
             needed=DAYS_NEEDED,
             have=0,
         )

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +178,40 @@ class Replays:
                 version=version,
             )
         return self._classic
+
+
+def strayed(store: Store) -> Iterator[str]:
+    """A sentence for every issued forecast that the store has otherwise than the log, or no longer.
+
+    Raises:
+        DataError: an answer is not legible.
+        StoreError: the database cannot be read.
+    """
+    from gridcast.store.journal import RETAINED, Journal
+    from gridcast.store.tables import FORECAST_KEY
+
+    journal = Journal(store)
+    let_go = max((each.at for each in journal.entries(kind=RETAINED)), default=None)
+    for entry in journal.entries(kind="issued"):
+        if entry.answer is None:
+            continue
+        noted = forecast_of(entry.answer)
+        issued: datetime = noted["issue_time"][0]
+        there = store.forecasts(
+            entry.zone,
+            start=noted["valid_time"][0],
+            end=noted["valid_time"][-1] + noted["resolution"][0],
+            issued_from=issued,
+            issued_until=issued + timedelta(microseconds=1),
+            model_version=entry.model_version,
+        )
+        if let_go is not None and noted["valid_time"][0] < let_go:
+            noted = noted.join(there, on=FORECAST_KEY, how="semi", maintain_order="left")
+        if not there.sort("valid_time", "quantile").equals(noted):
+            yield (
+                f"the stored forecast of {entry.zone} issued {issued:%Y-%m-%d %H:%M}Z by {entry.model_version} is not "
+                f"the one of entry {entry.number}"
+            )
 
 
 def with_actuals(

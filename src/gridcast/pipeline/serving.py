@@ -235,9 +235,12 @@ class Service:
             OutsideData: the store has no load of the zone.
         """
         now = self.clock.now()
+        strange = [each.isoformat() for each in (start, end) if each and each.year not in YEARS]
+        if strange:
+            raise BadTime(f"{strange[0]} is not of our time", remedy=f"ask for the years {YEARS[0]} to {YEARS[-1]}")
         last = end or (start + _SHOWN if start else now.replace(minute=0, second=0, microsecond=0) + timedelta(days=2))
         first = start or last - _SHOWN - timedelta(days=2)
-        if first.year not in YEARS or last.year not in YEARS or not timedelta(0) < last - first <= MOST_LOAD:
+        if not timedelta(0) < last - first <= MOST_LOAD:
             raise BadTime(
                 f"from {first.isoformat()} to {last.isoformat()} is no period that can be shown",
                 remedy=f"let end be after start, by {MOST_LOAD.days} days at most",

@@ -44,6 +44,7 @@ def router(site: Site) -> APIRouter:
 
         def work() -> Entry:
             asked = _posted(bodies.parsed(schemas.History, given), service=service)
+            state.require_sound(asked.zone.code)
             return service.on_demand(asked, champion=state.champions.get(asked.zone.code))
 
         async with site.computing.hold():
@@ -103,9 +104,9 @@ def _posted(given: schemas.History, *, service: Service) -> Posted:
 
 def _features(given: object) -> Any:  # noqa: ANN401  # the network itself says what is wrong with it
     if not isinstance(given, dict) or set(given) != {"features"}:
-        found = f"keys {', '.join(sorted(given))[:100]}" if isinstance(given, dict) else f"a {type(given).__name__}"
+        keys = ", ".join(sorted(given))[:100] or "nothing" if isinstance(given, dict) else ""
         raise Problem(
-            f"the body is {found or 'empty'}",
+            f"the body is an object of {keys}" if keys else "the body is no object",
             remedy='send {"features": [96 rows of 12 numbers]}',
             status=422,
             title="Invalid request",

@@ -45,9 +45,10 @@ def router(site: Site) -> APIRouter:
     async def kept(
         request: Request, make: Callable[[], Rendered], *, key: Hashable, tell: Callable[[], None] | None = None
     ) -> Response:
+        moment = site.again.moment()
         rendered = await site.kept.get(key, make, generation=site.state.generation)
         if "if-none-match" not in request.headers:
-            site.again.keep(request, rendered, tell=tell)
+            site.again.keep(request, rendered, moment=moment, tell=tell)
         if tell is not None:
             tell()
         return rendered.answer(request)

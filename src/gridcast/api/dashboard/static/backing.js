@@ -51,6 +51,9 @@ function cell({ day, due, known: count, in_quarantine: held }, row, all) {
 const BASES = { none: "none", forecast: "as it was forecast then", observed: "as it was observed: flatters a score", reported: "as published", assumed: "publication assumed by rule", "last-version": "last version: flatters a score" };
 const INPUTS = { load: "load", calendar: "calendar", weather: "weather", tso: "operator's forecast" };
 
+/** What the model learned from: of what it was offered, a basis of "none" says that nothing came of it. */
+const used = (card) => (card.inputs ?? []).filter((name) => card[`${name}_basis`] !== "none").map((name) => INPUTS[name] ?? name);
+
 export function showModel({ zone, card }) {
   const trained = moment(seconds(card.trained_at), zone.local_tz);
   put(
@@ -65,7 +68,7 @@ export function showModel({ zone, card }) {
         Version: make("code", {}, card.version),
         Task: plain(card.task),
         Trained: make("time", { datetime: card.trained_at }, trained),
-        Inputs: (card.inputs ?? []).map((name) => INPUTS[name] ?? name).join(", "),
+        Inputs: used(card).join(", "),
         "Weather it learned from": BASES[card.weather_basis] ?? card.weather_basis ?? "–",
         "Operator's forecast": BASES[card.tso_basis] ?? card.tso_basis ?? "–",
         "Self-check": card.canary === "matches" ? "its canary forecast matches the manifest" : card.canary,

@@ -111,7 +111,13 @@ function options({ lines, bands = [], ticks, range, x, low, high, say, under, ov
 
 function series({ color, width = 2, dash, hidden }) {
   if (hidden) return { show: true, stroke: "transparent", width: 0, points: { show: false } };
-  return { stroke: ink(color), width, dash: dash?.map((part) => part * devicePixelRatio), cap: dash ? "butt" : "round", spanGaps: false, points: { show: false } };
+  return { stroke: ink(color), width, dash: dash?.map((part) => part * devicePixelRatio), cap: dash ? "butt" : "round", spanGaps: false, points: { show: true, filter: alone, size: width * 3, width: 0, fill: ink(color) } };
+}
+
+/** The values between two gaps: a line has no length there, so they are drawn as dots. */
+function alone(plot, row) {
+  const values = plot.data[row];
+  return values.flatMap((value, at) => (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null ? [at] : []));
 }
 
 const scale = (least, most, low, high) => {

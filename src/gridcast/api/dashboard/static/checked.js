@@ -34,7 +34,7 @@ export function showChecked({ zone, forecast, load, score, days, choose }) {
       title: `Load on ${dayInWords(date)}, MW`,
       label: `The forecast of ${dayInWords(date)} and what was measured: off by ${megawatts(score.mae_mw)} on average. The table below has every figure.`,
       legend: [
-        { name: "measured", kind: "line", color: "ink" },
+        ...(some(actual) ? [{ name: "measured", kind: "line", color: "ink" }] : []),
         { name: "our forecast", kind: "line", color: "forecast" },
         { name: "its 80\u202f% band", kind: "area", color: "swatch-80" },
         ...(hasOperator ? [{ name: "operator's forecast", kind: "dashed", color: "tso" }] : []),

@@ -54,14 +54,15 @@ export function problem(error, { retry }) {
     { class: known.status === 404 ? "problem missing" : "problem", role: "alert" },
     make("p", { class: "problem-title" }, known.title),
     known.detail && known.detail !== known.title ? make("p", { class: "detail" }, sentence(known.detail)) : null,
-    known.remedy ? make("p", { class: "remedy" }, make("b", {}, "What to do: "), isCommand(known.remedy) ? make("code", {}, known.remedy) : known.remedy) : null,
+    known.remedy ? make("p", { class: "remedy" }, make("b", {}, "What to do: "), coded(known.remedy)) : null,
     known.status === 401 ? keyForm(retry) : make("button", { type: "button", click: retry }, "Try again"),
     known.request ? make("p", { class: "fine" }, `Request ${known.request}`) : null,
   );
 }
 
 const sentence = (words) => words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
-const isCommand = (remedy) => remedy.startsWith("gridcast ");
+/** Words whose command, all of them or their end, is set as code. */
+const coded = (remedy) => remedy.split(/(^gridcast .*|gridcast \w+ --.*)/).map((part, place) => (place % 2 ? make("code", {}, part) : part));
 
 function keyForm(retry) {
   const field = make("input", { type: "password", id: `key-${Math.random().toString(36).slice(2)}`, autocomplete: "off", required: true });

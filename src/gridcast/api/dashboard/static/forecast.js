@@ -4,7 +4,7 @@ import { hasKey, save } from "./answers.js";
 import { figure, ink, note } from "./chart.js";
 import { empty, facts, make, put, table } from "./elements.js";
 import { axis, ends, hourTicks, measured, quantile, some } from "./hours.js";
-import { called, clock, day, dayInWords, known, megawatts, moment, number, percent, seconds, span } from "./words.js";
+import { called, clock, day, dayInWords, known, megawatts, moment, number, percent, seconds, shifted, span } from "./words.js";
 
 export const FAN = [["0.025", "0.975", "band-95"], ["0.1", "0.9", "band-80"], ["0.25", "0.75", "band-50"]];
 const HISTORY = { wide: 24, narrow: 12 }; // hours before the fan: what was measured, and forecast for them
@@ -20,7 +20,7 @@ export function showForecast({ zone, forecast, load, earlier }) {
   put("headline", zone.name, make("span", { class: "code" }, zone.zone));
   document.title = `${zone.name}, ${word ? word.toLowerCase() : inWords} · gridcast`;
   const peak = outlook(forecast, zone);
-  put("facts", forecast.degraded ? degraded(forecast.degraded) : "", headFacts({ zone, forecast, peak }));
+  put("facts", forecast.degraded ? degraded(forecast.degraded, hope({ zone, forecast, date })) : "", headFacts({ zone, forecast, peak }));
   put("fan", fan({ zone, forecast, load, earlier, peak, date }));
   put("downloads", downloads({ zone, date }));
   return `${zone.name}, ${word} ${inWords}: peak ${megawatts(peak.value)}, ${peak.hours}, issued ${moment(seconds(forecast.issue_time), zone.local_tz)}.`;
@@ -28,8 +28,14 @@ export function showForecast({ zone, forecast, load, earlier }) {
 
 const badge = () => make("span", { class: "badge", title: "Generated: it resembles real load, but nobody measured it." }, "Synthetic data");
 
-export const degraded = (why) =>
-  make("p", { class: "degraded", role: "note" }, make("b", {}, "Degraded forecast: "), `${why}.`);
+export const degraded = (why, more = "") =>
+  make("p", { class: "degraded", role: "note" }, make("b", {}, "Degraded forecast: "), `${why}${more}.`);
+
+/** When the demo's missing weather comes, as long as it is still to come. */
+function hope({ zone, forecast, date }) {
+  const waits = zone.synthetic && forecast.degraded.includes("weather is missing") && Date.now() < Date.parse(`${shifted(date, -1)}T07:00Z`);
+  return waits ? "; the demo's weather of tomorrow is public from 07:00\u202fUTC, and the forecast is made anew then" : "";
+}
 
 /** The day's peak: from the day's own quantiles where the model gives them, else the highest interval. */
 function outlook(forecast, zone) {
@@ -176,7 +182,7 @@ function dot(plot, ctx, ratio, { at, value }) {
 function downloads({ zone, date }) {
   const link = (format) => {
     const href = `v1/zones/${encodeURIComponent(zone.zone)}/forecast?delivery_day=${date}&format=${format}`;
-    const name = `${zone.zone}-${date}.${format}`;
+    const name = `gridcast_${zone.zone}_${date}.${format}`; // as the server names it
     const click = (event) => {
       if (!hasKey()) return;
       event.preventDefault();

@@ -37,8 +37,8 @@ async function start() {
 }
 
 function picker() {
-  const groups = { "With a forecast": [], "With data, no forecast yet": [], "Without data": [] };
-  for (const zone of zones) groups[zone.has_forecast ? "With a forecast" : zone.has_data ? "With data, no forecast yet" : "Without data"].push(zone);
+  const groups = { "With a forecast": [], "With data, no forecast yet": [], "No forecast here": [] };
+  for (const zone of zones) groups[zone.has_forecast ? "With a forecast" : zone.has_data ? "With data, no forecast yet" : "No forecast here"].push(zone);
   const select = find("zone");
   select.replaceChildren(
     ...Object.entries(groups).filter(([, members]) => members.length).map(([label, members]) =>
@@ -89,6 +89,14 @@ const say = (words) => {
   find("status").textContent = words;
 };
 
+const absent = (zone) =>
+  new Problem({
+    status: 404,
+    title: "No forecast",
+    detail: `There is no forecast of ${zone.name} here`,
+    remedy: `Choose a zone with a forecast from the list, or have one made on the server: gridcast issue --zone ${zone.zone}`,
+  });
+
 function parts(zone, signal) {
   const ask = (path) => get(path, { signal });
   const path = `v1/zones/${encodeURIComponent(zone.zone)}`;
@@ -96,6 +104,7 @@ function parts(zone, signal) {
   const part = (slots, words, work) => fill(slots, work, { words, signal });
 
   part(["fan", "facts"], "Loading the forecast…", async () => {
+    if (!zone.has_forecast) return () => put("fan", problem(absent(zone), { retry: start }));
     const forecast = await ask(`${path}/forecast`);
     const day = deliveryDay(forecast, zone);
     const before = shifted(day, -1);
