@@ -54,7 +54,8 @@ drills := "tests/api tests/cli/test_serve.py tests/pipeline/test_replaying.py te
 
 # what tries to break the service: schemathesis, hostile numbers, trickling clients, stops, kills, swaps, replays
 drills:
-    PYTEST_ADDOPTS="-n 2 --dist worksteal" {{python}} benchmarks/reliability.py --out docs/benchmarks/drills.md {{drills}}
+    PYTEST_ADDOPTS="-n 2 --dist worksteal" {{python}} benchmarks/reliability.py --out docs/benchmarks/drills.md \
+        --title "Drills of the service" {{drills}}
 
 # the README's picture
 picture:

@@ -1,6 +1,6 @@
 """What the long lanes of the tests measured: faults tried, requests made, commits, kills, and how many went wrong.
 
-    python benchmarks/reliability.py [--out docs/benchmarks/reliability.md] [PATH ...]
+    python benchmarks/reliability.py [--out docs/benchmarks/reliability.md] [--title Reliability] [PATH ...]
 
 Runs the tests below the paths (default: all) with HYPOTHESIS_PROFILE=long, and tells for each test what it recorded
 by pytest's `record_property`. Exits with pytest's own code. PostgreSQL's lanes need GRIDCAST_TEST_POSTGRES_URL.
@@ -49,6 +49,7 @@ def main() -> int:
     """Run the tests, print the page or write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--title", default="Reliability")
     parser.add_argument("paths", nargs="*")
     chosen = parser.parse_args()
     commit = subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True, cwd=HERE).strip()
@@ -56,7 +57,7 @@ def main() -> int:
         report = Path(folder) / "report.xml"
         words = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *chosen.paths]
         code = subprocess.call(words, cwd=HERE, env=os.environ | {"HYPOTHESIS_PROFILE": "long"})
-        text = page(ElementTree.parse(report).getroot(), commit=commit, paths=chosen.paths)
+        text = page(ElementTree.parse(report).getroot(), title=chosen.title, commit=commit, paths=chosen.paths)
     if chosen.out is None:
         print(text, end="")
     else:
@@ -64,7 +65,7 @@ def main() -> int:
     return code
 
 
-def page(report: ElementTree.Element, *, commit: str, paths: list[str]) -> str:
+def page(report: ElementTree.Element, *, title: str, commit: str, paths: list[str]) -> str:
     """The page of a run's JUnit report."""
     tests: dict[tuple[str, str], Test] = {}
     outcomes: Counter[str] = Counter()
@@ -78,7 +79,7 @@ def page(report: ElementTree.Element, *, commit: str, paths: list[str]) -> str:
     count = ", ".join(f"{outcomes[kind]:,} {kind}" for kind in ("passed", "failure", "error", "skipped"))
     command = " ".join(["python benchmarks/reliability.py", *paths])
     lines = [
-        "# Reliability",
+        f"# {title}",
         "",
         f"Measured at commit {commit} on {os.cpu_count()} cores by `{command}` in {minutes:.0f} minutes: {count}.",
         "Each row is a test, named by its sentence, and what it recorded; continuous integration samples each.",
