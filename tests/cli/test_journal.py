@@ -27,7 +27,7 @@ NOW = small_home.NOW.isoformat()
 @pytest.fixture
 def home(home):
     """A home of the test's own, with a log of seven issued forecasts."""
-    return shutil.copytree(small_home.home(), home)
+    return small_home.copy(home)
 
 
 @pytest.fixture
