@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -14,23 +15,23 @@ from pathlib import Path
 
 @contextmanager
 def served(folder, *words):
-    """The command in a process of its own, from the line that tells its address to its end."""
-    environment = os.environ | {"GRIDCAST_HOME": str(folder)}
+    """The command on a home, from when it answers: its address and process. What it logs is in ``serve.log`` there."""
+    log = Path(folder) / "serve.log"
     command = [str(Path(sys.executable).with_name("gridcast")), "serve", "--port", "0", *words]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with log.open("wb") as file:
+        environment = os.environ | {"GRIDCAST_HOME": str(folder)}
+        process = subprocess.Popen(command, env=environment, stderr=file, start_new_session=True)
     try:
-        for line in process.stderr:
-            found = re.search(r"serving at (http://\S+)", line)
-            if found:
-                yield found[1], process
-                break
-        else:
-            raise AssertionError("it never served")
+        until = time.monotonic() + 60
+        while not (found := re.search(r"serving at (http://\S+)", log.read_text("utf-8"))):
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield found[1], process
     finally:
         if process.poll() is None:
             process.kill()
         process.wait(timeout=20)
-        process.stderr.close()
 
 
 def ask(address, path, **headers):

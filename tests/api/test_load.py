@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
-import re
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import small_home
+from serving import served
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "benchmarks" / "serving" / "locustfile.py"
 SCENARIOS = {"dashboard", "trader", "engineer's reading", "engineer's history", "engineer's window", "hostile"}
@@ -28,21 +26,9 @@ pytestmark = pytest.mark.skipif(find_spec("locust") is None, reason="locust is a
 def address(tmp_path: Path) -> Iterator[str]:
     """Of `gridcast serve` on a copy of the small home."""
     home = small_home.copy(tmp_path / "home")
-    command = [str(Path(sys.executable).with_name("gridcast")), "serve", "--port", "0", "--rate", "0"]
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, env=os.environ | {"GRIDCAST_HOME": str(home)}, stderr=file)
-    try:
-        until = time.monotonic() + 60
-        while not (found := re.search(r"serving at (http://\S+) ", log.read_text("utf-8"))):
-            assert process.poll() is None, log.read_text("utf-8")
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield found[1]
-        assert '"level": "error"' not in log.read_text("utf-8")
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with served(home, "--rate", "0") as (found, _):
+        yield found
+        assert '"level": "error"' not in (home / "serve.log").read_text("utf-8")
 
 
 def test_everybody_is_answered_as_they_should_be(address, tmp_path):

@@ -43,7 +43,8 @@ class State:
         champions: by zone.
         freshness: of the zones that have a champion.
         classic: the network behind ``/predict``, or None where it cannot be used.
-        faults: why something that should be there is not, by what it is.
+        faults: why something that should be there is not, by what it is: ``classic``, ``store``.
+        refused: why the champion that the registry names does not reign, by zone.
     """
 
     generation: int = 0
@@ -52,6 +53,7 @@ class State:
     freshness: Mapping[str, Freshness] = field(default_factory=lambda: MappingProxyType({}))
     classic: Classic | None = None
     faults: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def require_sound(self, zone: str) -> None:
         """Refuse to compute for a zone whose champion cannot be loaded.
@@ -59,16 +61,16 @@ class State:
         Raises:
             ArtifactMismatch: the registry names one, and it is not the one that was registered.
         """
-        if self._lacks(f"champion {zone}") and f"champion {zone}" in self.faults:
+        if zone in self.refused and zone not in self.champions:
             raise ArtifactMismatch(
-                self.faults[f"champion {zone}"], remedy=f"promote a sound one: gridcast train --zone {zone}", path=""
+                self.refused[zone], remedy=f"promote a sound one: gridcast train --zone {zone}", path=""
             )
 
     def readiness(self, *, now: datetime) -> dict[str, Any]:
         """Whether the service may be asked for forecasts, and every check that says so."""
-        none = not self.champions and not any(what.startswith("champion ") for what in self.faults)
+        none = not self.champions and not self.refused
         checks = [_check("champions", "there is no trained model: gridcast train" if none else "")]
-        checks += [_check(what, why) for what, why in self.faults.items() if self._lacks(what)]
+        checks += [_check(f"champion {code}", why) for code, why in self.refused.items() if code not in self.champions]
         checks += [_check(f"canary {code}", each.fault) for code, each in self.champions.items()]
         checks += [_check(f"data {code}", _stale(self.freshness.get(code), now=now)) for code in self.champions]
         if self.classic is not None or "classic" in self.faults:
@@ -83,12 +85,8 @@ class State:
             "canary": "matches" if self.champions and not faulty else (faulty or ["no model"])[0],
             "data_age_hours": round(max(ages), 2) if ages else None,
             "checks": checks,
-            "notices": [f"{what}: {why}" for what, why in self.faults.items() if what.startswith("champion ")],
+            "notices": [f"champion {code}: {why}" for code, why in self.refused.items()],
         }
-
-    def _lacks(self, what: str) -> bool:
-        """Whether a fault leaves a zone without the champion that it has in the registry."""
-        return what.startswith("champion ") and what.removeprefix("champion ") not in self.champions
 
 
 def _check(name: str, fault: str) -> dict[str, Any]:
@@ -144,16 +142,17 @@ class Current:
         write = service.store.last_write()
         faults = {what: why for what, why in before.faults.items() if what == "classic"}
         champions: dict[str, Champion] = {}
+        refused: dict[str, str] = {}
         for code in service.known:
             found, why = self._champion(code, old=before.champions.get(code))
             if found is not None:
                 champions[code] = found
             if why:
-                faults[f"champion {code}"] = why
-                if before.faults.get(f"champion {code}") != why:
+                refused[code] = why
+                if before.refused.get(code) != why:
                     _LOGGER.error({"event": "champion refused", "zone": code, "why": why})
         same_models = champions == before.champions
-        if same_models and write == before.write and faults == before.faults:
+        if same_models and write == before.write and (faults, refused) == (before.faults, before.refused):
             return before
         freshness: Mapping[str, Freshness] = before.freshness
         if write != before.write or not same_models:
@@ -165,6 +164,7 @@ class Current:
             freshness=MappingProxyType(dict(freshness)),
             classic=before.classic,
             faults=MappingProxyType(faults),
+            refused=MappingProxyType(refused),
         )
 
     def _champion(self, code: str, *, old: Champion | None) -> tuple[Champion | None, str]:

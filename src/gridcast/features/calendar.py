@@ -46,8 +46,8 @@ def _all_days(zone: BiddingZone) -> pl.DataFrame:
 
 def day_kind(zone: BiddingZone, days: Times) -> NDArray[np.intp]:
     """0 ordinary, 1 public holiday, 2 bridge day, for each local day."""
-    unique, back = np.unique(days, return_inverse=True)
-    kinds = _types(zone, tuple(unique.astype(int).tolist()))
+    numbers, back = _numbers(days)
+    kinds = _types(zone, numbers)
     return np.where(kinds["holiday"].is_not_null(), 1, np.where(kinds["bridge"], 2, 0)).astype(np.intp)[back]
 
 
@@ -59,8 +59,14 @@ def blocks(zone: BiddingZone, days: Times) -> tuple[Block, ...]:
     them: 1 is all the zone. The block ``school`` is there where the zone's school holidays are known for some years;
     in the others they are the usual ones of the day of the year.
     """
+    numbers, back = _numbers(days)
+    return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, numbers))
+
+
+def _numbers(days: Times) -> tuple[tuple[int, ...], NDArray[np.intp]]:
+    """The days once each, since 1970, and the place of every given day among them."""
     unique, back = np.unique(days, return_inverse=True)
-    return tuple(Block(b.name, b.columns, b.values[back]) for b in _of_days(zone, tuple(unique.astype(int).tolist())))
+    return tuple(unique.astype(np.int64).tolist()), back
 
 
 @lru_cache(maxsize=16)
