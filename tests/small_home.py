@@ -41,7 +41,17 @@ class Clock:
 
 @cache
 def home() -> Path:
-    """The home, made once a process; who writes to it takes a copy."""
+    """The home that the tests of one process share: some of them leave entries in its log."""
+    return copy(Path(mkdtemp(prefix="gridcast-shared-home-")) / "home")
+
+
+def copy(to: Path) -> Path:
+    """A home of the test's own, as it was made."""
+    return Path(shutil.copytree(_made(), to))
+
+
+@cache
+def _made() -> Path:
     folder = Path(mkdtemp(prefix="gridcast-small-home-"))
     where = zone("DK_1")
     with Store(f"sqlite:///{folder / 'gridcast.db'}") as store:
@@ -60,11 +70,6 @@ def home() -> Path:
             registry = Registry(folder / "models")
             pipeline.issue_and_store(store, registry, zone=where, now=at, delivery_day=TODAY + timedelta(days=day))
     return folder
-
-
-def copy(to: Path) -> Path:
-    """The home as it was made, whatever a service that has it open has written meanwhile."""
-    return Path(shutil.copytree(home(), to, ignore=shutil.ignore_patterns("*-wal", "*-shm")))
 
 
 def train(store: Store, registry: Registry, *, at: datetime, promote: bool, strength: float = 1.0) -> Version:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -202,7 +201,7 @@ def test_what_is_refused_has_a_span_too(endpoint):
 
 
 def test_a_forecast_on_demand_is_a_span_in_its_request(endpoint, tmp_path):
-    folder = shutil.copytree(small_home.home(), tmp_path / "home")
+    folder = small_home.copy(tmp_path / "home")
     with traced(folder) as (service, send):
         load = [{"valid_time": at, "value": value} for at, value in small_home.history(service)]
         posted = [("POST", "/v1/forecast", {"json": {"zone": code, "load": load}}) for code in ("DK_1", "DK_2")]
@@ -271,7 +270,7 @@ def ask(address, path, *, body=None, **headers):
 
 
 def test_two_workers_send_what_is_left_when_they_stop_and_no_secret_with_it(collector, tmp_path):
-    folder = shutil.copytree(small_home.home(), tmp_path / "home")
+    folder = small_home.copy(tmp_path / "home")
     secret, made = Keys.create("desk", scopes=[Scope.READ, Scope.FORECAST])
     (tmp_path / "keys").write_text(made.line + "\n")
     words = {name: f"gk_{name}{secrets.token_hex(8)}" for name in ("wrong", "query", "body", "path", "agent", "cookie")}
@@ -317,7 +316,7 @@ def closed():
 @pytest.mark.usefixtures("sdk")
 @pytest.mark.parametrize("how", ["closed", "hanging"])
 def test_a_dead_collector_harms_no_answer_and_holds_up_no_stop(tmp_path, how, hanging):
-    folder = shutil.copytree(small_home.home(), tmp_path / "home")
+    folder = small_home.copy(tmp_path / "home")
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": hanging if how == "hanging" else closed(),
         "OTEL_BSP_SCHEDULE_DELAY": "50",
@@ -340,7 +339,7 @@ def test_a_dead_collector_harms_no_answer_and_holds_up_no_stop(tmp_path, how, ha
 
 
 def test_without_the_variables_nothing_of_it_is_loaded(tmp_path):
-    folder = shutil.copytree(small_home.home(), tmp_path / "home")
+    folder = small_home.copy(tmp_path / "home")
     program = (
         "import sys; from pathlib import Path; from gridcast.api.guard import Options;"
         "from gridcast.api.starting import application; folder = Path(sys.argv[1]);"
