@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
+import pickle
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from gridcast.api.keys import CALLER, Caller, Key, Keys, Scope, needs, require
+from gridcast.api.keys import CALLER, Caller, Key, Keys, KeysFile, Scope, needs, require
 from gridcast.api.problems import Problem
 from gridcast.errors import ConfigError
 
@@ -54,6 +56,76 @@ def test_a_keys_file_is_read_back(tmp_path):
     file = tmp_path / "keys"
     file.write_text(f"# who\n\n{KEY.line}\n   {OTHER_KEY.line}   \n", "utf-8")
     assert Keys.load(file) == KEYS
+
+
+class Seconds:
+    """A clock that is set by hand."""
+
+    at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(KEY.line + "\n", "utf-8")
+    return path
+
+
+def names(keys: KeysFile) -> list[str]:
+    callers = [keys.caller(bearer(secret), open_scopes=frozenset()) for secret in (SECRET, OTHER)]
+    return [each.name for each in callers if not each.wrong_key]
+
+
+def test_a_key_that_is_made_or_taken_out_counts_within_a_second(file):
+    clock = Seconds()
+    keys = KeysFile(file, clock=clock)
+    assert (names(keys), len(keys)) == (["desk"], 1)
+    file.write_text(f"{KEY.line}\n{OTHER_KEY.line}\n", "utf-8")
+    clock.at = 0.9
+    assert names(keys) == ["desk"]
+    clock.at = 1.0
+    assert names(keys) == ["desk", "robot"]
+    file.write_text(OTHER_KEY.line, "utf-8")
+    clock.at = 2.0
+    assert names(keys) == ["robot"]
+
+
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_seen(file):
+    clock = Seconds()
+    keys = KeysFile(file, clock=clock)
+    line, known = KEY.line, file.stat()
+    other = file.with_name("other")
+    other.write_text(line.replace(KEY.digest, OTHER_KEY.digest) + "\n", "utf-8")
+    os.utime(other, ns=(known.st_atime_ns, known.st_mtime_ns))
+    other.replace(file)
+    clock.at = 1.0
+    assert keys.caller(bearer(SECRET), open_scopes=OPEN).wrong_key
+
+
+@pytest.mark.parametrize("harm", ["a wrong line", "gone"])
+def test_a_file_that_became_wrong_changes_nothing_and_the_log_says_so(file, caplog, harm):
+    clock = Seconds()
+    keys = KeysFile(file, clock=clock)
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_text(f"{KEY.line}\nrobot rule {OTHER_KEY.digest}\n", "utf-8")
+    for second in (1.0, 2.0, 3.0):
+        clock.at = second
+        assert names(keys) == ["desk"]
+    (line,) = [each.msg for each in caplog.records if each.name == "gridcast.api"]
+    assert line["event"] == "keys stay as they were"
+    assert ("line 2 of" if harm == "a wrong line" else "cannot be read") in line["why"]
+    file.write_text(OTHER_KEY.line, "utf-8")
+    clock.at = 4.0
+    assert names(keys) == ["robot"]
+
+
+def test_the_keys_of_a_file_go_to_another_process(file):
+    assert names(pickle.loads(pickle.dumps(KeysFile(file)))) == ["desk"]
 
 
 @pytest.mark.parametrize(

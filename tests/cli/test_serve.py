@@ -107,12 +107,17 @@ def test_where_keys_are_required_one_that_was_made_here_opens_the_door(folder, g
     assert secret.startswith("gk_")
     assert secret not in made.err + file.read_text("utf-8")
 
-    with served(folder, "--require-keys", "--keys-file", str(file)) as (address, _):
+    with served(folder, "--require-keys", "--keys-file", str(file), "--workers", "2") as (address, _):
         path = "/v1/zones/DK_1/forecast"
         assert ask(address, path)[0] == 401
         assert ask(address, path, **{"X-API-Key": secret})[0] == 200
         assert ask(address, path, Authorization=f"Bearer {secret}")[0] == 200
         assert ask(address, "/health")[0] == 200
+        file.write_text("", "utf-8")
+        until = time.monotonic() + 20
+        while ask(address, path, **{"X-API-Key": secret})[0] != 401:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("words", [("--require-keys",), ("--host", "0.0.0.0"), ("--demo", "--require-keys")])

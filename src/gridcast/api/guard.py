@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridcast.api import limits, logs, problems
-from gridcast.api.keys import CALLER, Caller, Keys, Scope
+from gridcast.api.keys import CALLER, Caller, Keys, KeysFile, Scope
 from gridcast.api.limits import Buckets, Slots
 from gridcast.api.problems import Problem
 
@@ -80,7 +80,7 @@ class Options:
     """
 
     allowed_hosts: tuple[str, ...] = LOOPBACK
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys | KeysFile = field(default_factory=Keys)
     open_reads: bool = False
     max_body: int = 1 << 20
     max_bodies: int = 64 << 20

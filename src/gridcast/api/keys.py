@@ -15,7 +15,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from gridcast.api.logs import LOGGER
 from gridcast.api.problems import Problem
 from gridcast.errors import ConfigError
 
@@ -152,6 +154,50 @@ class Keys:
         return Caller(name=key.name, scopes=key.scopes | open_scopes)
 
 
+class KeysFile:
+    """The keys of a file, as it stands: it is looked at again when somebody asks, once a second at most.
+
+    Where it cannot be read any more, or has a wrong line, its keys stay what they were, and the log says why.
+
+    Args:
+        path: of the file.
+        clock: seconds that only grow.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is wrong.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._looked = clock()
+        self._stamp = _stamp(path)
+        self._keys = Keys.load(path)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def caller(self, headers: Iterable[tuple[bytes, bytes]], *, open_scopes: frozenset[Scope]) -> Caller:
+        """As `Keys.caller`."""
+        now = self._clock()
+        if now - self._looked >= 1:
+            self._looked = now
+            self._look()
+        return self._keys.caller(headers, open_scopes=open_scopes)
+
+    def _look(self) -> None:
+        stamp = _stamp(self._path)  # before the file is read: a change meanwhile is seen at the next look
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keys = Keys.load(self._path)
+        except ConfigError as error:
+            LOGGER.error({"event": "keys stay as they were", "why": error.what})
+        else:
+            LOGGER.info({"event": "keys", "count": len(self._keys)})
+
+
 def require(scope: Mapping[str, Any], wanted: Scope) -> Caller:
     """The caller of a request, where they may do what is wanted.
 
@@ -208,6 +254,15 @@ def _key(line: str, *, where: str) -> Key:
     if not _SHA256.fullmatch(digest):
         raise ConfigError(f"{where} has no SHA-256", remedy="give 64 hexadecimal digits, in lower case")
     return Key(name, frozenset(Scope(each) for each in scopes.split(",")), digest)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file; nothing where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _secret(name: bytes, value: bytes) -> str:

@@ -135,10 +135,10 @@ def _check_tracing() -> None:
 def _rules(host: str, *, keys_file: Path | None, open_reads: bool, allowed_hosts: list[str], rate: float) -> Options:
     _require_extra()
     from gridcast.api import guard
-    from gridcast.api.keys import Keys
+    from gridcast.api.keys import Keys, KeysFile
 
-    keys = Keys() if keys_file is None else Keys.load(keys_file)
-    if not open_reads and not keys.known:
+    keys = Keys() if keys_file is None else KeysFile(keys_file)
+    if not open_reads and not keys:
         raise ConfigError(
             f"{host} is served to callers with a key only, and there is none",
             remedy="make one: gridcast key --name desk --scopes read,forecast --keys-file FILE, and name FILE here",

@@ -58,7 +58,7 @@ export function showModel({ zone, card }) {
   const trained = moment(seconds(card.trained_at), zone.local_tz);
   put(
     "model-words",
-    make("p", { class: "finding" }, `The champion is ${/^[aeiou]/i.test(card.model) ? "an" : "a"} ${plain(card.model)}.`),
+    make("p", { class: "finding" }, `The champion is the ${plain(card.model)} model.`),
     make("p", {}, `It learned from ${dayInWords(card.first_day, { weekday: "", year: "numeric" })} to ${dayInWords(card.last_day, { weekday: "", year: "numeric" })}.`),
   );
   put(
