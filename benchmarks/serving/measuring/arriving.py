@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import re
 import resource
@@ -14,6 +15,8 @@ import uvloop
 
 _LATE_SECONDS = 15.0
 """How long the last answers are waited for."""
+_FULL = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}
+"""Why a client of this process cannot connect, whatever the server does."""
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
@@ -26,6 +29,7 @@ class Answers:
         seconds: in which they were to arrive.
         took: seconds in which they did.
         good: answers of 200 within that time.
+        unsent: of them, for which this process could not open another connection.
         statuses: of all answers; 0 stands for none.
         milliseconds: from the planned arrival to the end of the answer, of those of 200.
         bare_503: of them without ``Retry-After``.
@@ -35,6 +39,7 @@ class Answers:
     seconds: float
     took: float = 0.0
     good: int = 0
+    unsent: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     milliseconds: list[float] = field(default_factory=list)
     bare_503: int = 0
@@ -43,6 +48,11 @@ class Answers:
     def goodput(self) -> float:
         """Answers of 200 a second."""
         return self.good / self.took
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that nothing is known of yet."""
+        return self.offered - self.unsent - self.statuses.total()
 
 
 def offer(address: str, *, path: str, rate: float, seconds: float, body: bytes | None = None) -> Answers:
@@ -83,11 +93,10 @@ class _Crowd:
         found.took = max(seconds, loop.time() - began)
         self._end = began + found.took
         until = loop.time() + _LATE_SECONDS
-        while found.statuses.total() < found.offered and loop.time() < until:
+        while found.unanswered and loop.time() < until:
             await asyncio.sleep(0.05)
-        unanswered = found.offered - found.statuses.total()
-        if unanswered:
-            found.statuses[0] += unanswered
+        if found.unanswered:
+            found.statuses[0] += found.unanswered
         for client in list(self._open):
             client.transport.abort()
         for task in self._coming:
@@ -129,8 +138,11 @@ class _Crowd:
         loop = asyncio.get_running_loop()
         try:
             _, client = await loop.create_connection(lambda: _Client(self), self._host, int(self._port))
-        except OSError:
-            self._answers.statuses[0] += 1
+        except OSError as error:
+            if error.errno in _FULL:
+                self._answers.unsent += 1
+            else:
+                self._answers.statuses[0] += 1
         else:
             client.ask(due)
 

@@ -42,6 +42,7 @@ def measure(setting: Setting) -> Found:
             figures += _figures(path, calm=calm, met=met)
             facts[path] |= {
                 "offered": met.offered,
+                "unsent": met.unsent,
                 "took_seconds": met.took,
                 "statuses": {str(status): count for status, count in sorted(met.statuses.items())},
             }
@@ -52,7 +53,8 @@ def _figures(path: str, *, calm: wrk.Load, met: arriving.Answers) -> list[Figure
     strange = sum(count for status, count in met.statuses.items() if status not in _CALM)
     seen = ", ".join(f"{status or 'none'} {count:,} times" for status, count in sorted(met.statuses.items()))
     return [
-        Figure(f"`{path}`, offered in an open loop", met.offered / met.took, "requests/s"),
+        Figure(f"`{path}`, sent in an open loop", (met.offered - met.unsent) / met.took, "requests/s"),
+        Figure(f"`{path}`, for which the client had no connection left", met.unsent, "requests"),
         Figure(f"`{path}`, good answers meanwhile", met.goodput, "good answers/s"),
         Figure(f"`{path}`, over its peak", met.goodput / calm.rate, least=0.7),
         Figure(f"`{path}`, p99 of good answers", p99(met.milliseconds), "ms"),
